@@ -1,0 +1,52 @@
+"""A denoiser is a plain function of an image; here is how to get one from a network or a noise level."""
+
+from typing import Any
+
+from gahr.types import Array, Denoiser, NoiseDenoiser, PyTree
+
+
+def bind(model: Any, variables: PyTree) -> Denoiser:
+    """Denoiser of a trained network in evaluation mode: D(y) = y - network(y).
+
+    In evaluation mode the networks of `gahr.models` are bias-free, D(c y) = c D(y) for c > 0 and D(y) = J(y) y,
+    and differentiable in both modes (`jax.jvp`, `jax.linearize`, `jax.vjp`).
+
+    Args:
+      model: module whose `apply(variables, noisy, train=False)` is the residual.
+      variables: {"params": ..., "batch_stats": ...}, held by the returned function.
+
+    Returns:
+      Function noisy (..., H, W, C) -> denoised of the same shape. Not jitted.
+    """
+    return lambda noisy: noisy - model.apply(variables, noisy, train=False)
+
+
+def at(noise_denoiser: NoiseDenoiser, sigma: Array) -> Denoiser:
+    """Denoiser for one noise level: y -> noise_denoiser(y, sigma), sigma in image units."""
+    return lambda noisy: noise_denoiser(noisy, sigma)
+
+
+def blind(denoiser: Denoiser) -> NoiseDenoiser:
+    """View of a blind denoiser as one that is told sigma, and ignores it."""
+    return lambda noisy, sigma: denoiser(noisy)
+
+
+def residual(denoiser: Denoiser, noisy: Array) -> Array:
+    """y - D(y): the estimate of sigma z, shape of `noisy`, image units."""
+    return noisy - denoiser(noisy)
+
+
+def score(denoiser: Denoiser, noisy: Array, sigma: Array) -> Array:
+    """Gradient of the log density of noisy images, (D(y) - y) / sigma^2 (Miyasawa 1961; Tweedie).
+
+    Args:
+      denoiser: estimate of the posterior mean E[x | y].
+      noisy: images (..., H, W, C).
+      sigma: noise level in image units, () or one per image (...,).
+
+    Returns:
+      score, shape of `noisy`, in 1 / image units.
+    """
+    if getattr(sigma, "ndim", 0):
+        sigma = sigma.reshape(*sigma.shape, 1, 1, 1)
+    return (denoiser(noisy) - noisy) / sigma**2

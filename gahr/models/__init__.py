@@ -1,0 +1,6 @@
+"""Networks: `model.apply(variables, noisy, train=False)` is the residual y - D(y)."""
+
+from gahr.models.bfcnn import BFCNN
+from gahr.models.unet import UNet
+
+MODELS = {"unet": UNet, "bfcnn": BFCNN}

@@ -1,0 +1,43 @@
+"""Bias-free convolutional network: Mohan et al. (2020), arXiv:1906.05478; arXiv:2310.02557, appendix A.1."""
+
+import flax.linen as nn
+import jax.numpy as jnp
+
+from gahr.models.layers import BiasFreeBatchNorm, Conv
+from gahr.types import Array
+
+
+class BFCNN(nn.Module):
+    """Blind network of 3 x 3 convolutions at one resolution, whose output is the residual y - D(y).
+
+    conv, then (conv -> norm -> ReLU) num_layers - 2 times, then conv. No additive constants, receptive field
+    2 num_layers + 1. C channels and K features give 18 C K + (num_layers - 2)(9 K^2 + K) parameters.
+
+    Attributes:
+      features: channels K between the layers.
+      num_layers: number of convolutions.
+      first_relu: apply a ReLU after the first convolution. The paper's text has none; its code does by default.
+      gain_init, dtype: as in `UNet`.
+    """
+
+    features: int = 64
+    num_layers: int = 21
+    first_relu: bool = False
+    gain_init: str = "published"
+    dtype: str = "float32"
+
+    @nn.compact
+    def __call__(self, noisy: Array, *, train: bool = False) -> Array:
+        """Residual (..., H, W, C) of noisy images (..., H, W, C), any C, H and W.
+
+        With train=True the norms use the statistics of the batch and update `batch_stats`.
+        """
+        dtype = jnp.dtype(self.dtype)
+        images = Conv(self.features, dtype, name="conv_0")(noisy)
+        if self.first_relu:
+            images = nn.relu(images)
+        for i in range(1, self.num_layers - 1):
+            images = Conv(self.features, dtype, name=f"conv_{i}")(images)
+            images = nn.relu(BiasFreeBatchNorm(self.gain_init, name=f"norm_{i}")(images, train=train))
+        residual = Conv(noisy.shape[-1], dtype, name="output_conv")(images)
+        return residual.astype(noisy.dtype)

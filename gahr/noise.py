@@ -1,0 +1,94 @@
+"""Noise levels and noise: sigma laws and `add_noise`. sigma is in image units, per pixel."""
+
+import jax
+import jax.numpy as jnp
+
+from gahr.types import Array, Key
+
+
+def quadratic(key: Key, shape: tuple[int, ...], *, sigma_min: float = 0.0, sigma_max: float = 1.0) -> Array:
+    """sqrt(sigma) uniform between sqrt(sigma_min) and sqrt(sigma_max).
+
+    On [0, 1] sigma = u^2: density 1 / (2 sqrt(sigma)), E sigma = 1/3, E sigma^2 = 1/5. The law of the
+    published code of Kadkhodaie et al. (2024), arXiv:2310.02557.
+
+    Args:
+      key: random key.
+      shape: shape of the result, usually (N,).
+      sigma_min, sigma_max: ends of the range, image units.
+
+    Returns:
+      sigma of the given shape, image units.
+    """
+    return jax.random.uniform(key, shape, minval=sigma_min**0.5, maxval=sigma_max**0.5) ** 2
+
+
+def uniform(key: Key, shape: tuple[int, ...], *, sigma_min: float = 0.0, sigma_max: float = 1.0) -> Array:
+    """sigma uniform on [sigma_min, sigma_max]. Arguments and result as in `quadratic`."""
+    return jax.random.uniform(key, shape, minval=sigma_min, maxval=sigma_max)
+
+
+def log_uniform(key: Key, shape: tuple[int, ...], *, sigma_min: float = 0.01, sigma_max: float = 1.0) -> Array:
+    """log(sigma) uniform: every input-PSNR level equally often. Arguments and result as in `quadratic`.
+
+    Raises:
+      ValueError: sigma_min is not positive.
+    """
+    if sigma_min <= 0:
+        raise ValueError(f"log_uniform needs sigma_min > 0, got {sigma_min}")
+    return jnp.exp(jax.random.uniform(key, shape, minval=jnp.log(sigma_min), maxval=jnp.log(sigma_max)))
+
+
+def lognormal(key: Key, shape: tuple[int, ...], *, log_mean: float = -1.2, log_sd: float = 1.2) -> Array:
+    """log(sigma) normal with the given mean and standard deviation.
+
+    The training law of Karras et al. (2022), arXiv:2206.00364, Table 1, in their units; for images in [0, 1]
+    halve sigma, that is lower `log_mean` by log 2.
+    """
+    return jnp.exp(log_mean + log_sd * jax.random.normal(key, shape))
+
+
+def fixed(key: Key, shape: tuple[int, ...], *, sigma: float) -> Array:
+    """The same sigma for every image; `key` is not used."""
+    del key
+    return jnp.full(shape, sigma)
+
+
+LAWS = {law.__name__: law for law in (quadratic, uniform, log_uniform, lognormal, fixed)}
+
+
+def standard_normal(key: Key, like: Array) -> Array:
+    """Standard normal noise (..., H, W, C): image i of a batch draws from fold_in(key, i).
+
+    Hence image i meets the same noise whatever the batch size or the number of devices.
+
+    Args:
+      key: random key.
+      like: array (..., H, W, C) whose shape is wanted.
+
+    Returns:
+      Noise of the shape of `like`, float32. A single image (H, W, C) draws from `key` itself.
+    """
+    image = like.shape[-3:]
+    if like.ndim == 3:
+        return jax.random.normal(key, image)
+    num_images = like.size // max(1, image[0] * image[1] * image[2])
+    draw = jax.vmap(lambda i: jax.random.normal(jax.random.fold_in(key, i), image))
+    return draw(jnp.arange(num_images)).reshape(like.shape)
+
+
+def add_noise(key: Key, clean: Array, sigma: Array) -> Array:
+    """noisy = clean + sigma z with z standard normal; not clipped.
+
+    Args:
+      key: random key; image i uses fold_in(key, i) (`standard_normal`).
+      clean: images (..., H, W, C) in [0, 1].
+      sigma: noise level in image units, () or one per image (...,).
+
+    Returns:
+      noisy, shape of `clean`.
+    """
+    sigma = jnp.asarray(sigma)
+    if sigma.ndim:
+        sigma = sigma.reshape(*sigma.shape, 1, 1, 1)
+    return clean + sigma * standard_normal(key, clean)
