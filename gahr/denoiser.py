@@ -1,6 +1,9 @@
 """A denoiser is a plain function of an image; here is how to get one from a network or a noise level."""
 
+import functools
 from typing import Any
+
+from jax.tree_util import Partial
 
 from gahr.types import Array, Denoiser, NoiseDenoiser, PyTree
 
@@ -16,9 +19,14 @@ def bind(model: Any, variables: PyTree) -> Denoiser:
       variables: {"params": ..., "batch_stats": ...}, held by the returned function.
 
     Returns:
-      Function noisy (..., H, W, C) -> denoised of the same shape. Not jitted.
+      Function noisy (..., H, W, C) -> denoised of the same shape. Not jitted. It is a pytree whose leaves are the
+      variables, so it can also be an argument of a jitted function, which keeps them out of the compiled code.
     """
-    return lambda noisy: noisy - model.apply(variables, noisy, train=False)
+    return Partial(functools.partial(_denoise, model), variables)
+
+
+def _denoise(model: Any, variables: PyTree, noisy: Array) -> Array:
+    return noisy - model.apply(variables, noisy, train=False)
 
 
 def at(noise_denoiser: NoiseDenoiser, sigma: Array) -> Denoiser:

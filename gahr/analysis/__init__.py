@@ -1,0 +1,1 @@
+"""What can be read off a denoiser: pure functions of it."""

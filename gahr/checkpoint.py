@@ -1,0 +1,119 @@
+"""Saving: checkpoints of a TrainState (Orbax) and finished denoisers as plain arrays (safetensors)."""
+
+import json
+import logging
+from pathlib import Path
+
+import jax
+import numpy as np
+import orbax.checkpoint as ocp
+from safetensors import safe_open
+from safetensors.numpy import save_file
+
+from gahr.types import PyTree
+
+FORMAT_VERSION = "1"
+
+
+class Checkpoints:
+    """Checkpoints `directory/STEP` of one run, the newest few kept.
+
+    A save is complete or absent: Orbax writes beside the final name and renames. Saving waits until the files
+    are written, because the training step reuses the memory of the state.
+    """
+
+    def __init__(self, directory: Path, *, keep: int = 2, read_only: bool = False):
+        logging.getLogger("absl").setLevel(logging.ERROR)  # Orbax reports every save
+        options = ocp.CheckpointManagerOptions(
+            max_to_keep=keep,
+            enable_async_checkpointing=False,
+            cleanup_tmp_directories=not read_only,
+            create=not read_only,
+            read_only=read_only,
+        )
+        self.directory = Path(directory).absolute()  # a relative one fails in Orbax's threads
+        self._manager = ocp.CheckpointManager(self.directory, options=options)
+
+    def steps(self) -> list[int]:
+        """Steps that have a checkpoint, ascending."""
+        return sorted(self._manager.all_steps())
+
+    def save(self, state: PyTree, step: int) -> None:
+        """Write the state; a checkpoint of the same step is left as it is."""
+        if step not in self._manager.all_steps():
+            self._manager.save(step, args=ocp.args.StandardSave(state), force=True)
+
+    def restore(self, like: PyTree, step: int) -> PyTree:
+        """State of `step` with the shapes and shardings of `like`.
+
+        Raises:
+          ValueError: the files are missing, truncated or of other shapes.
+        """
+        target = jax.tree.map(ocp.utils.to_shape_dtype_struct, like)
+        try:
+            return self._manager.restore(step, args=ocp.args.StandardRestore(target))
+        except Exception as error:  # Orbax and its storage layer raise many types for a damaged file
+            raise ValueError(f"checkpoint {self.directory / str(step)} cannot be read: {error}") from error
+
+    def restore_newest(self, like: PyTree) -> tuple[PyTree | None, list[str]]:
+        """Newest state that can be read, and a line about each newer one that could not.
+
+        Damaged checkpoints are deleted, so that training can write them again. The state is None where no
+        checkpoint was ever written.
+
+        Raises:
+          ValueError: there are checkpoints, and none of them can be read.
+        """
+        warnings = []
+        for step in reversed(self.steps()):
+            try:
+                state = self.restore(like, step)
+            except ValueError as error:
+                warnings.append(str(error).splitlines()[0][:300])
+                continue
+            for damaged in [s for s in self.steps() if s > step]:
+                self._manager.delete(damaged)
+            return state, warnings
+        if warnings:
+            raise ValueError(f"{warnings[0]}; no earlier one is readable; remove {self.directory} to start again")
+        return None, []
+
+    def close(self) -> None:
+        """Release Orbax's threads."""
+        self._manager.close()
+
+
+def export_arrays(path: Path, variables: PyTree, description: dict) -> None:
+    """Write variables as a safetensors file of plain names such as "params/output_conv/kernel".
+
+    Args:
+      path: file to write; replaced as a whole.
+      variables: nested dictionary of arrays.
+      description: what the arrays are (any JSON value), stored in the file's header.
+    """
+    flat, _ = jax.tree.flatten_with_path(variables)
+    arrays = {"/".join(str(part.key) for part in parts): np.ascontiguousarray(leaf) for parts, leaf in flat}
+    header = {"format": "gahr", "version": FORMAT_VERSION, "description": json.dumps(description)}
+    partial = path.with_name(path.name + ".partial")
+    save_file(arrays, partial, metadata=header)
+    partial.replace(path)
+
+
+def import_arrays(path: Path) -> tuple[PyTree, dict]:
+    """Variables and description from a file of `export_arrays`.
+
+    Raises:
+      ValueError: the file is not one of ours, or of a newer version.
+    """
+    with safe_open(path, framework="numpy") as file:
+        header = file.metadata() or {}
+        if header.get("format") != "gahr" or header.get("version") != FORMAT_VERSION:
+            raise ValueError(f"{path} is not a gahr denoiser of format version {FORMAT_VERSION}")
+        variables: dict = {}
+        for name in file.keys():  # noqa: SIM118, a safetensors handle is not a dictionary
+            *parents, last = name.split("/")
+            node = variables
+            for parent in parents:
+                node = node.setdefault(parent, {})
+            node[last] = jax.numpy.asarray(file.get_tensor(name))
+    return variables, json.loads(header["description"])

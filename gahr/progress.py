@@ -1,0 +1,86 @@
+"""Live progress on a terminal, plain lines elsewhere; and the request to stop."""
+
+import sys
+import time
+from types import TracebackType
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import Progress as RichProgress
+
+MODES = ("auto", "plain", "off")
+_PLAIN_SECONDS = 5.0
+
+
+class Interrupted(Exception):
+    """Raised where work may stop without loss, once a stop was asked for."""
+
+
+class Progress:
+    """Shows how far named tasks are, with the time they still need, and passes on a request to stop.
+
+    Args:
+      mode: "auto" draws bars on a terminal and prints plain lines elsewhere; "plain" prints a line every five
+        seconds and at the end of a task; "off" shows nothing.
+    """
+
+    def __init__(self, mode: str = "off"):
+        if mode not in MODES:
+            raise ValueError(f"progress must be one of {', '.join(MODES)}, got {mode!r}")
+        console = Console(stderr=True)
+        self.stop_requested = False
+        self._mode = "plain" if mode == "auto" and not console.is_terminal else mode
+        self._tasks: dict[str, int] = {}
+        self._first: dict[str, tuple[float, int]] = {}
+        self._printed = 0.0
+        self._rich = RichProgress(
+            TextColumn("{task.description}"),
+            BarColumn(bar_width=20),
+            MofNCompleteColumn(),
+            TextColumn("{task.fields[note]}"),
+            TimeElapsedColumn(),
+            TextColumn("ETA"),
+            TimeRemainingColumn(),
+            console=console,
+        )
+
+    def __enter__(self) -> "Progress":
+        if self._mode == "auto":
+            self._rich.start()
+        return self
+
+    def __exit__(self, kind: type | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self._rich.stop()
+
+    def line(self, text: str) -> None:
+        """Print one line, above any bars, unless the mode is "off"."""
+        if self._mode == "auto":
+            self._rich.console.print(text, markup=False, highlight=False, soft_wrap=True)
+        elif self._mode == "plain":
+            print(text, file=sys.stderr, flush=True)
+
+    def update(self, task: str, done: int, total: int, note: str = "") -> None:
+        """Say that `done` of `total` units of `task` are finished; `note` is shown beside."""
+        now = time.monotonic()
+        start, first = self._first.setdefault(task, (now, done))
+        if self._mode == "auto":
+            if task not in self._tasks:
+                self._tasks[task] = self._rich.add_task(task, total=total, completed=done, note=note)
+            self._rich.update(self._tasks[task], completed=done, note=note)
+        elif self._mode == "plain" and (now - self._printed > _PLAIN_SECONDS or done == total):
+            self._printed = now
+            eta = (now - start) * (total - done) / (done - first) if done > first else None
+            remaining = f"ETA {_clock(eta)}" if eta is not None else ""
+            parts = [f"{task} {done}/{total}", note, f"elapsed {_clock(now - start)}", remaining]
+            print(" | ".join(filter(None, parts)), file=sys.stderr, flush=True)
+
+    def check(self) -> None:
+        """Raise Interrupted where a stop was asked for."""
+        if self.stop_requested:
+            raise Interrupted
+
+
+def _clock(seconds: float) -> str:
+    minutes, seconds = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{seconds:02}" if hours else f"{minutes}:{seconds:02}"

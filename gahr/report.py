@@ -1,0 +1,59 @@
+"""What a run leaves to read: the table of checks, figures, report.md, and TensorBoard events."""
+
+import importlib.util
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from gahr import run_directory
+from gahr.studies.common import Check
+
+
+def table(checks: Sequence[Check]) -> str:
+    """The checks as a Markdown table whose columns line up."""
+    verdict = {True: "yes", False: "NO", None: "-"}
+    rows = [("check", "theory", "measured", "mark", "met")]
+    rows += [(c.name, c.theory, c.measured, c.mark, verdict[c.met]) for c in checks]
+    rows = [tuple(cell.replace("|", "\\|") for cell in row) for row in rows]
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    rows.insert(1, tuple("-" * width for width in widths))
+    return "\n".join(
+        "| " + " | ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) + " |" for row in rows
+    )
+
+
+def write(workdir: Path, config: dict, checks: Sequence[Check], figure: Any) -> None:
+    """Write results.json, figures/NAME.png and .pdf, and report.md, each whole."""
+    name = config["study"]["name"]
+    figures = workdir / "figures"
+    figures.mkdir(exist_ok=True)
+    for kind in ("png", "pdf"):
+        run_directory.write_whole(figures / f"{name}.{kind}", lambda file, kind=kind: figure.savefig(file, format=kind))
+    results = {
+        "study": name,
+        "scale": config["scale"],
+        "seed": config["seed"],
+        "checks": [check._asdict() for check in checks],
+    }
+    run_directory.write_json(workdir / "results.json", results)
+    scale = f"Scale: {config['scale']}. " + ("" if config["scale"] == "paper" else "Smaller than the publication's. ")
+    command = " ".join(run_directory.read_config(workdir)["command"])
+    text = f"# {name}\n\n{scale}Repeat with `python {command}`.\n\n![{name}](figures/{name}.png)\n\n{table(checks)}\n"
+    run_directory.write_whole(workdir / "report.md", lambda file: file.write(text.encode()))
+
+
+def tensorboard_writer(directory: Path) -> Callable[[dict], None]:
+    """Function that adds a record to the TensorBoard events of a run, or does nothing without tensorboardX."""
+    if importlib.util.find_spec("tensorboardX") is None:
+        return lambda record: None
+    from tensorboardX import SummaryWriter
+
+    writer = SummaryWriter(str(directory), write_to_disk=True)
+
+    def add(record: dict) -> None:
+        for name, value in record.items():
+            if name != "step":
+                writer.add_scalar(name, value, record["step"])
+        writer.flush()
+
+    return add

@@ -1,0 +1,124 @@
+"""The files of a run directory, each complete or absent."""
+
+import json
+import os
+import platform
+import sys
+from collections.abc import Callable
+from importlib import metadata
+from pathlib import Path
+from typing import IO, Any
+
+import jax
+
+_PACKAGES = ("gahr", "jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy", "ml-collections", "matplotlib")
+
+
+def write_whole(path: Path, write: Callable[[IO[bytes]], None]) -> None:
+    """Call `write` on a binary file that takes the name `path` only when it is complete."""
+    partial = path.with_name(path.name + ".partial")
+    with open(partial, "wb") as file:
+        write(file)
+        file.flush()
+        os.fsync(file.fileno())
+    partial.replace(path)
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write a JSON file, whole or not at all."""
+    text = json.dumps(value, indent=2, default=float) + "\n"
+    write_whole(path, lambda file: file.write(text.encode()))
+
+
+def append_json_line(path: Path, value: dict) -> None:
+    """Append one record, in one write."""
+    with open(path, "a") as file:
+        file.write(json.dumps(value, default=float) + "\n")
+
+
+def drop_json_lines_after(path: Path, step: int) -> None:
+    """Keep the records of steps up to `step`: those that a resumed run will not write again."""
+    if not path.exists():
+        return
+    kept = []
+    for line in path.read_text().splitlines():
+        try:
+            if json.loads(line)["step"] <= step:
+                kept.append(line + "\n")
+        except (ValueError, KeyError):  # cut short when the run was killed
+            break
+    write_whole(path, lambda file: file.write("".join(kept).encode()))
+
+
+def describe_machine() -> dict:
+    """Versions, devices and command, for config.json."""
+    return {
+        "command": sys.argv,
+        "python": platform.python_version(),
+        "versions": {name: metadata.version(name) for name in _PACKAGES},
+        "devices": [str(device) for device in jax.devices()],
+        "xla_flags": os.environ.get("XLA_FLAGS", ""),
+    }
+
+
+def claim(workdir: Path, config: dict) -> None:
+    """Make `workdir` the directory of this config, or check that it already is.
+
+    `config["study"]` may change: the study is then done again on the same trained networks.
+
+    Raises:
+      ValueError: the directory holds something else, or was made from another config; the message names the
+        fields that differ.
+      OSError: it cannot be written.
+    """
+    try:
+        workdir.mkdir(parents=True, exist_ok=True)
+        probe = workdir / ".probe"
+        probe.touch()
+        probe.unlink()
+    except OSError as error:
+        raise OSError(f"run directory {workdir} cannot be written: {error.strerror}") from error
+    path = workdir / "config.json"
+    if path.exists():
+        before = read_config(workdir)["config"]
+        differences = _differences(_flat(before), _flat(config))
+        blocking = [line for line in differences if not line.startswith("study.")]
+        if blocking:
+            raise ValueError(
+                f"{workdir} was made from another config: {'; '.join(blocking)}. Give another --workdir, or the same config"
+            )
+        if not differences:
+            return
+    elif any(workdir.iterdir()):
+        raise ValueError(f"{workdir} is not empty and is not a run directory; give another --workdir")
+    write_json(path, {"config": config, **describe_machine()})
+
+
+def read_config(workdir: Path) -> dict:
+    """Content of config.json.
+
+    Raises:
+      ValueError: `workdir` is not a run directory.
+    """
+    try:
+        return json.loads((Path(workdir) / "config.json").read_text())
+    except (OSError, ValueError) as error:
+        raise ValueError(f"{workdir} is not a run directory: {error}") from error
+
+
+def _flat(tree: dict, prefix: str = "") -> dict:
+    flat = {}
+    for name, value in tree.items():
+        flat |= _flat(value, f"{prefix}{name}.") if isinstance(value, dict) else {prefix + name: value}
+    return flat
+
+
+def _differences(before: dict, now: dict) -> list[str]:
+    # through JSON, since tuples come back as lists
+    before, now = (json.loads(json.dumps(tree)) for tree in (before, now))
+    names = sorted(set(before) | set(now))
+    return [
+        f"{name} was {before.get(name, 'absent')}, is {now.get(name, 'absent')}"
+        for name in names
+        if before.get(name, ...) != now.get(name, ...)
+    ]

@@ -1,0 +1,277 @@
+"""PSNR curves of networks trained on C^alpha images, beside theory and the best linear denoiser.
+
+Kadkhodaie et al. (2024), arXiv:2310.02557, figure 4: on C^alpha images the optimal mse falls as
+sigma^(2 alpha / (alpha + 1)), so the PSNR of an optimal denoiser rises with slope alpha / (alpha + 1).
+"""
+
+import functools
+from collections.abc import Mapping
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from gahr import metrics, noise
+from gahr.analysis import identities, performance
+from gahr.classical.analytic import fit_gaussian, gaussian
+from gahr.progress import Progress
+from gahr.studies.common import COLOURS, STYLE, Check, Run
+from gahr.types import Array, Denoiser, Key
+
+_SHOWN_DB = 20.0  # input PSNR of the images drawn
+_NUM_SHOWN = 4
+_CHUNK = 8  # images treated at a time
+
+
+def exponents(alpha: float, background_alpha: float) -> dict[str, float]:
+    """Slopes that theory suggests.
+
+    "class" is alpha / (alpha + 1) of the class C^alpha. White noise filtered by |k|^-alpha is less regular than
+    C^alpha: alpha - 1/2 along a curve and alpha - 1 in the plane, which makes the slope
+    (alpha - 1/2) / (alpha + 1/2) for the contour and (beta - 1) / beta for a background of exponent beta,
+    0 where beta <= 1.
+    """
+    return {
+        "class": alpha / (alpha + 1),
+        "contour": max(0.0, (alpha - 0.5) / (alpha + 0.5)),
+        "background": max(0.0, (background_alpha - 1) / background_alpha),
+    }
+
+
+def analyze(
+    runs: Mapping[str, Run],
+    key: Key,
+    *,
+    num_images: int = 256,
+    wiener_images: int = 20_000,
+    lowest_db: float = 0.0,
+    highest_db: float = 34.0,
+    num_levels: int = 18,
+    num_probe_images: int = 64,
+    num_probes: int = 4,
+    progress: Progress,
+) -> dict[str, np.ndarray]:
+    """Curves, identity slopes and a few denoised images of every run.
+
+    Args:
+      runs: run name -> Run; drawn in this order.
+      key: random key.
+      num_images: test images, and training images, per curve.
+      wiener_images: training images that the linear denoiser is fitted on, at most.
+      lowest_db, highest_db, num_levels: input PSNRs, dB, equally spaced.
+      num_probe_images, num_probes: test images and random probes for the identity slope.
+      progress: shows the state and asks for stops.
+
+    Returns:
+      Arrays named "RUN/quantity"; all that `check` and `draw` need.
+    """
+    levels = np.linspace(lowest_db, highest_db, num_levels)
+    sigmas = metrics.sigma_of_input_psnr(levels)
+    arrays: dict[str, np.ndarray] = {"input_psnr": levels, "runs": np.array(list(runs))}
+    curve = jax.jit(functools.partial(performance.psnr_curve, sigmas=sigmas, chunk=_CHUNK))
+    moments = jax.jit(
+        functools.partial(identities.jacobian_moments, num_probes=num_probes, chunk=_CHUNK)
+    )
+    total = len(runs) * (3 + num_levels)
+    done = 0
+
+    def advance(note: str) -> None:
+        nonlocal done
+        done += 1
+        progress.check()
+        progress.update("analysis", done, total, note)
+
+    for name, run in runs.items():
+        test, train = run.images("test", num_images), run.images(run.data["subset"], num_images)
+        wiener = gaussian(*fit_gaussian(run.images(run.data["subset"], wiener_images)))
+        found = {"alpha": run.data["alpha"], "background_alpha": _background_alpha(run.data)}
+        found["test"] = curve(run.denoiser, key, test).psnr
+        advance(f"{name}: test images")
+        found["train"] = curve(run.denoiser, key, train).psnr
+        advance(f"{name}: training images")
+        found["wiener"] = _wiener_curve(wiener, key, test, sigmas)
+        advance(f"{name}: linear denoiser")
+        slopes = []
+        for sigma in sigmas:
+            noisy = noise.add_noise(key, test[:num_probe_images], sigma)
+            slopes.append(moments(run.denoiser, jax.random.fold_in(key, 1), noisy).slope())
+            advance(f"{name}: Jacobian probes")
+        found["identity"] = np.array(slopes)
+        found |= _examples(run.denoiser, wiener, key, test[:_NUM_SHOWN])
+        arrays |= {f"{name}/{quantity}": np.asarray(value) for quantity, value in found.items()}
+    return arrays
+
+
+def _background_alpha(data: Mapping[str, Any]) -> float:
+    return data["alpha"] if data.get("background_alpha") is None else data["background_alpha"]
+
+
+def _wiener_curve(wiener: Any, key: Key, clean: Array, sigmas: Array) -> Array:
+    """PSNR (N, S) of a denoiser that is told sigma, on the same noise as `performance.psnr_curve`."""
+    psnr_at = jax.jit(lambda denoiser, sigma: metrics.psnr(clean, denoiser(noise.add_noise(key, clean, sigma), sigma)))
+    return jnp.stack([psnr_at(wiener, sigma) for sigma in sigmas], axis=1)
+
+
+def _examples(denoiser: Denoiser, wiener: Any, key: Key, clean: Array) -> dict[str, Array]:
+    """Images to show, and the departures from D(c y) = c D(y) and D(y) = J(y) y on them."""
+    sigma = metrics.sigma_of_input_psnr(_SHOWN_DB)
+    noisy = noise.add_noise(key, clean, sigma)
+    return {
+        "shown_clean": clean,
+        "shown_noisy": noisy,
+        "shown_wiener": jax.jit(wiener)(noisy, sigma),
+        "shown_network": jax.jit(denoiser)(noisy),
+        "homogeneity_error": jax.jit(identities.homogeneity_error)(denoiser, noisy),
+        "linearity_error": jax.jit(identities.linearity_error)(denoiser, noisy),
+    }
+
+
+def check(
+    arrays: Mapping[str, np.ndarray],
+    *,
+    fit_between: tuple[float, float] = (20.0, 34.0),
+    slope_within: float | None = None,
+    gain_over_wiener: Mapping[str, float] | None = None,
+    train_test_gap: float | None = None,
+) -> list[Check]:
+    """Theory beside measurement.
+
+    Args:
+      arrays: from `analyze`.
+      fit_between: input PSNRs of the slope fit, dB.
+      slope_within: mark for |slope - alpha / (alpha + 1)|.
+      gain_over_wiener: input PSNR in dB (a name such as "20") -> least gain over the linear denoiser, dB.
+      train_test_gap: mark for the largest |train - test| PSNR, dB.
+
+    Returns:
+      List of Check; a mark of None makes the line a report without verdict.
+    """
+    levels, checks = arrays["input_psnr"], []
+    span = f"{fit_between[0]:g}-{fit_between[1]:g} dB"
+    for name in arrays["runs"]:
+        get = _getter(arrays, name)
+        theory = exponents(float(get("alpha")), float(get("background_alpha")))
+        fitted = performance.psnr_slope(levels, get("test"), between=fit_between)
+        linear = performance.psnr_slope(levels, get("wiener"), between=fit_between)
+        inside = (levels >= fit_between[0] - 1e-4) & (levels <= fit_between[1] + 1e-4)
+        checks.append(
+            _within(
+                f"{name}: slope of the network, {span}",
+                theory["class"],
+                fitted.slope,
+                slope_within,
+                text=f"{fitted.slope:.3f} +- {fitted.standard_error:.3f}",
+            )
+        )
+        corrected = f"contour {theory['contour']:.2f}, background {theory['background']:.2f}"
+        local = performance.local_slope(levels, get("test"))[inside]
+        checks += [
+            Check(f"{name}: local slopes, {span}", corrected, f"{local.min():.2f} to {local.max():.2f}", "-", None),
+            Check(
+                f"{name}: slope from |J|^2 / tr J, {span}",
+                f"measured slope {fitted.slope:.2f}",
+                f"{get('identity')[inside].mean():.2f}",
+                "-",
+                None,
+            ),
+            Check(f"{name}: slope of the linear denoiser", "below the network", f"{linear.slope:.3f}", "-", None),
+        ]
+        gains = get("test").mean(0) - get("wiener").mean(0)
+        for decibel in (20, 30):
+            gain = np.interp(decibel, levels, gains)
+            mark = (gain_over_wiener or {}).get(str(decibel))
+            verdict = ("-", None) if mark is None else (f">= {mark:g}", bool(gain >= mark))
+            checks.append(Check(f"{name}: gain over linear at {decibel} dB, dB", "> 0", f"{gain:.2f}", *verdict))
+        gap = np.abs(get("train").mean(0) - get("test").mean(0)).max()
+        checks.append(_below(f"{name}: largest train-test gap, dB", gap, train_test_gap, digits=2))
+        checks.append(_below(f"{name}: |D(cy) - c D(y)| / |c D(y)|", get("homogeneity_error").max(), 1e-5))
+        checks.append(_below(f"{name}: |J y - D(y)| / |D(y)|", get("linearity_error").max(), 1e-5))
+    return checks
+
+
+def _getter(arrays: Mapping[str, np.ndarray], name: str):
+    return lambda quantity: arrays[f"{name}/{quantity}"]
+
+
+def _within(name: str, theory: float, value: float, margin: float | None, *, text: str) -> Check:
+    verdict = ("-", None) if margin is None else (f"within {margin:g}", bool(abs(value - theory) <= margin))
+    return Check(name, f"{theory:.3f}", text, *verdict)
+
+
+def _below(name: str, value: float, mark: float | None, *, digits: int | None = None) -> Check:
+    verdict = ("-", None) if mark is None else (f"<= {mark:g}", bool(value <= mark))
+    return Check(name, "0", f"{value:.1e}" if digits is None else f"{value:.{digits}f}", *verdict)
+
+
+def draw(arrays: Mapping[str, np.ndarray], *, title: str = ""):
+    """Figure: PSNR curves and local slopes above, denoised test images below."""
+    import matplotlib.pyplot as plt
+
+    names = [str(name) for name in arrays["runs"]]
+    with plt.rc_context(STYLE):
+        figure = plt.figure(figsize=(7.0, 7.6), layout="constrained")
+        figure.suptitle(title)
+        above, below = figure.subfigures(2, 1, height_ratios=(1, 1.32))
+        curves, slopes = above.subplots(1, 2)
+        for name, colour in zip(names, COLOURS * len(names), strict=False):
+            _draw_curves(curves, slopes, arrays, name, colour, alone=len(names) == 1)
+        _label_curves(curves, slopes, arrays["input_psnr"])
+        _draw_images(below, arrays, names)
+    return figure
+
+
+def _draw_curves(curves, slopes, arrays, name: str, colour: str, *, alone: bool) -> None:
+    get, levels = _getter(arrays, name), arrays["input_psnr"]
+    test, alpha = get("test").mean(0), float(get("alpha"))
+    theory = exponents(alpha, float(get("background_alpha")))
+    label = "network" if alone else f"alpha = {alpha:g}"
+    curves.plot(levels, test, color=colour, label=f"{label}, test")
+    curves.plot(levels, get("train").mean(0), "o", ms=2.5, color=colour, mfc="none", mew=0.7, label=_once(alone, "training images"))
+    curves.plot(levels, get("wiener").mean(0), ":", color=colour, label=_once(alone, "linear (PCA-Wiener)"))
+    fitted = levels >= 20 - 1e-4
+    anchor = test[fitted].mean() + theory["class"] * (levels[fitted] - levels[fitted].mean())
+    curves.plot(levels[fitted], anchor, "--", color="black", lw=1, label=_once(alone, f"slope {theory['class']:.2f} (theory)"))
+
+    slopes.plot(levels, performance.local_slope(levels, get("test")), color=colour, label=f"{label}, test")
+    slopes.plot(levels, get("identity"), "s", ms=3, color=colour, mfc="none", mew=0.7, label=_once(alone, "$|J|^2$ / tr $J$"))
+    slopes.plot(levels, performance.local_slope(levels, get("wiener")), ":", color=colour, label=_once(alone, "linear (PCA-Wiener)"))
+    slopes.axhline(theory["class"], ls="--", lw=1, color="black" if alone else colour)
+    slopes.text(levels[0], theory["class"] + 0.01, rf"$\alpha/(\alpha+1)$ = {theory['class']:.2f}", fontsize=6.5)
+    if alone:
+        for place in ("contour", "background"):
+            slopes.axhline(theory[place], ls="-.", lw=0.8, color="grey")
+            slopes.text(levels[0], theory[place] + 0.01, f"{place}: {theory[place]:.2f}", fontsize=6.5, color="grey")
+
+
+def _once(alone: bool, label: str) -> str | None:
+    return label if alone else None
+
+
+def _label_curves(curves, slopes, levels: np.ndarray) -> None:
+    curves.plot(levels, levels, color="grey", lw=0.8, label="identity")
+    curves.set(xlabel="input PSNR (dB)", ylabel="output PSNR (dB)", title="Denoising performance")
+    slopes.set(xlabel="input PSNR (dB)", ylabel="local slope (dB / dB)", title="Slope of the curves", ylim=(0, 1.1))
+    for axes in (curves, slopes):
+        axes.legend(loc="best")
+
+
+def _draw_images(figure, arrays, names: list[str]) -> None:
+    """Four test images of one run, or the first image of up to four runs, one a row."""
+    alone = len(names) == 1
+    rows = [(names[0], i) for i in range(_NUM_SHOWN)] if alone else [(name, 0) for name in names[:_NUM_SHOWN]]
+    axes = figure.subplots(len(rows), 4, squeeze=False)
+    for row, (name, i) in zip(axes, rows, strict=True):
+        get = _getter(arrays, name)
+        clean = get("shown_clean")[i]
+        for column, (kind, heading) in enumerate(
+            (("clean", "clean"), ("noisy", "noisy"), ("wiener", "linear"), ("network", "network"))
+        ):
+            image = get(f"shown_{kind}")[i]
+            row[column].imshow(image[..., 0], cmap="gray", vmin=0, vmax=1, interpolation="nearest")
+            row[column].set_xticks([])
+            row[column].set_yticks([])
+            psnr = "" if kind == "clean" else f"{float(metrics.psnr(clean, image)):.1f} dB"
+            row[column].set_title(f"{heading} {psnr}".strip(), fontsize=7)
+        if not alone:
+            row[0].set_ylabel(f"alpha = {float(get('alpha')):g}")

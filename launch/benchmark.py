@@ -1,0 +1,155 @@
+"""Speed of training and of the network on this machine, beside the speed of its matrix product.
+
+    python launch/benchmark.py
+    python launch/benchmark.py --only=small --rounds=10 --output=benchmark.json
+
+Images/s of a whole training step (noise, forward, backward, Adam) and of the forward pass in evaluation mode,
+float32. A share is the convolutions' FLOP/s divided by the float32 matrix product's, measured in turns with
+them, since a shared machine changes its speed. The best of all rounds is what the code can do, the median what
+it did.
+"""
+
+import json
+import statistics
+import time
+from collections.abc import Callable
+from typing import NamedTuple
+
+import flax
+import jax
+import jax.numpy as jnp
+import jaxlib
+import optax
+from absl import app, flags
+
+from gahr.models.layers import initialize
+from gahr.models.unet import UNet
+from gahr.training import denoising_loss, init_state, make_train_step
+
+
+class Size(NamedTuple):
+    """A UNet and its batch."""
+
+    features: int
+    num_blocks: int
+    side: int
+    batch: int
+
+
+SIZES = {
+    "tiny": Size(32, 1, 20, 64),
+    "laptop": Size(16, 2, 32, 32),
+    "small": Size(32, 2, 40, 32),
+    "published": Size(64, 3, 80, 16),
+}
+COUNTING = (
+    "FLOP: 2 per multiply-add of the 3x3 convolutions, border taps included, and of the 2x2 upsamplings, nothing "
+    "else; 1 forward pass, and 3 for a training step. Products of 1024 x 1024 and 2048 x 2048 matrices, the faster."
+)
+
+FLAGS = flags.FLAGS
+flags.DEFINE_multi_enum("only", None, list(SIZES), "Size to measure; repeat it for several. Default: all.")
+flags.DEFINE_integer("rounds", 5, "Rounds; each measures the product, the training step and the forward pass.", 1)
+flags.DEFINE_float("seconds", 1.0, "Seconds each of them runs in a round, at least one call.", 0.0)
+flags.DEFINE_string("output", None, "JSON file to write the results to.")
+
+
+def forward_flop(size: Size) -> int:
+    """FLOP of the UNet's forward pass on one image with one channel; see COUNTING."""
+    conv = lambda level, channels, features: 18 * channels * features * (size.side // 2**level) ** 2  # noqa: E731
+    width = [size.features * 2**level for level in range(size.num_blocks + 1)]
+    total, channels = 0, 1
+    for level, features in enumerate(width):
+        total += conv(level, channels, features) + conv(level, features, features)
+        channels = features
+    for level, features in enumerate(width[:-1]):
+        total += 2 * width[level + 1] * features * (size.side // 2**level) ** 2  # upsampling
+        total += conv(level, 2 * features, features) + (conv(level, features, features) if level else 0)
+    return total + conv(0, size.features, 1)
+
+
+def rate(call: Callable[[], object], seconds: float) -> float:
+    """Calls per second: the best of calls repeated for some seconds."""
+    best, end = float("inf"), time.perf_counter() + seconds
+    while True:
+        start = time.perf_counter()
+        jax.block_until_ready(call())
+        now = time.perf_counter()
+        best = min(best, now - start)
+        if now >= end:
+            return 1 / best
+
+
+def product(side: int) -> Callable[[], object]:
+    """A compiled float32 matrix product."""
+    matrix = jax.random.normal(jax.random.key(0), (side, side))
+    multiply = jax.jit(lambda a, b: jnp.matmul(a, b, precision="default"))
+    jax.block_until_ready(multiply(matrix, matrix))
+    return lambda: multiply(matrix, matrix)
+
+
+def network(size: Size) -> tuple[Callable[[], object], Callable[[], object]]:
+    """Compiled training step, which carries its state from call to call, and forward pass."""
+    model = UNet(size.features, size.num_blocks)
+    key = jax.random.key(0)
+    images = jax.random.uniform(key, (size.batch, size.side, size.side, 1))
+    variables = initialize(model, key, images.shape[1:])
+    optimizer = optax.adam(1e-3)
+    step = jax.jit(make_train_step(model.apply, optimizer, denoising_loss, lambda _: images), donate_argnums=0)
+    forward = jax.jit(lambda variables, noisy: model.apply(variables, noisy))
+    state = init_state(jax.tree.map(jnp.copy, variables), optimizer)
+
+    def train() -> object:
+        nonlocal state
+        state, metrics = step(state, key)
+        return metrics
+
+    jax.block_until_ready((train(), forward(variables, images)))
+    return train, lambda: forward(variables, images)
+
+
+def measure(size: Size, rounds: int, seconds: float) -> dict:
+    """Best and median over rounds of images/s, of the matrix product's GFLOP/s and of the shares."""
+    products = {side: product(side) for side in (1024, 2048)}
+    train, forward = network(size)
+    rows = {"matmul": [], "train": [], "forward": []}
+    for _ in range(rounds):
+        rows["matmul"].append(max(2e-9 * n**3 * rate(call, seconds / 4) for n, call in products.items()))
+        rows["train"].append(size.batch * rate(train, seconds))
+        rows["forward"].append(size.batch * rate(forward, seconds))
+    gflop = 1e-9 * forward_flop(size)
+    result = {"size": size._asdict(), "forward_gflop_per_image": gflop}
+    for name, summary in (("best", max), ("median", statistics.median)):
+        matmul, train_rate, forward_rate = (summary(rows[key]) for key in rows)
+        result[name] = {
+            "matmul_gflops": matmul,
+            "train_images_per_s": train_rate,
+            "train_share": 3 * gflop * train_rate / matmul,
+            "forward_images_per_s": forward_rate,
+            "forward_share": gflop * forward_rate / matmul,
+        }
+    return result
+
+
+def main(_) -> None:
+    versions = {"jax": jax.__version__, "jaxlib": jaxlib.__version__, "flax": flax.__version__}
+    devices = [f"{device.platform} {device.device_kind}" for device in jax.devices()]
+    print("devices:", ", ".join(devices), "| versions:", *(f"{name} {value}" for name, value in versions.items()))
+    print(COUNTING)
+    print(f"{'features blocks side batch':28}{'':8}{'matmul GFLOP/s':>15}{'train img/s':>13}{'share':>7}"
+          f"{'forward img/s':>15}{'share':>7}")  # fmt: skip
+    results = {}
+    for name in FLAGS.only or SIZES:
+        results[name] = measure(SIZES[name], FLAGS.rounds, FLAGS.seconds)
+        for summary in ("best", "median"):
+            r = results[name][summary]
+            print(f"{name:10}{' '.join(map(str, SIZES[name])):18}{summary:8}{r['matmul_gflops']:15.0f}"
+                  f"{r['train_images_per_s']:13.1f}{r['train_share']:7.2f}{r['forward_images_per_s']:15.1f}"
+                  f"{r['forward_share']:7.2f}", flush=True)  # fmt: skip
+    if FLAGS.output:
+        with open(FLAGS.output, "w") as file:
+            json.dump({"devices": devices, "versions": versions, "counting": COUNTING, "sizes": results}, file, indent=2)
+
+
+if __name__ == "__main__":
+    app.run(main)

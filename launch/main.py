@@ -1,0 +1,101 @@
+"""Trains the networks that a config lists, analyses them and draws the figure.
+
+    python launch/main.py --config configs/calpha.py:alpha=3
+    python launch/main.py --config configs/calpha.py:alpha=3,scale=smoke --config.seed=1 --workdir runs/one
+
+Called again it resumes what was interrupted and skips what is finished. Ctrl-C or SIGTERM saves and leaves;
+a second Ctrl-C leaves at once.
+"""
+
+import os
+import signal
+import sys
+from pathlib import Path
+
+from absl import app, flags, logging
+from ml_collections import config_flags
+
+FLAGS = flags.FLAGS
+_CONFIG = config_flags.DEFINE_config_file("config", None, "Config file, with arguments after a colon.")
+_WORKDIR = flags.DEFINE_string("workdir", None, "Run directory; left out, runs/NAME-ARGUMENTS.")
+_ONLY = flags.DEFINE_string("only", None, "Train only the runs whose names match this pattern, and do not draw.")
+_DRY_RUN = flags.DEFINE_bool("dry_run", False, "Print what would be done, with memory and time, and stop.")
+_PROGRESS = flags.DEFINE_enum("progress", "auto", ["auto", "plain", "off"], "Bars, plain lines, or nothing.")
+_DEBUG = flags.DEFINE_bool("debug", False, "Show the stack trace of an error.")
+
+
+def _workdir() -> Path:
+    if _WORKDIR.value:
+        return Path(_WORKDIR.value)
+    file, _, arguments = config_flags.get_config_filename(FLAGS["config"]).partition(":")
+    return Path("runs") / "-".join(filter(None, (Path(file).stem, arguments.replace(",", "-"))))
+
+
+def _use_compile_cache() -> None:
+    import jax
+
+    cache = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "gahr"
+    if jax.config.jax_compilation_cache_dir is None:
+        jax.config.update("jax_compilation_cache_dir", str(cache))
+    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.2)
+    jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
+
+
+def _listen_for_stops(progress) -> None:
+    def stop(signum, frame):
+        if progress.stop_requested and signum == signal.SIGINT:
+            os._exit(130)
+        progress.stop_requested = True
+        os.write(2, b"\nstopping at the next step; Ctrl-C again leaves at once without saving\n")
+
+    signal.signal(signal.SIGINT, stop)
+    signal.signal(signal.SIGTERM, stop)
+
+
+def main(argv: list[str]) -> None:
+    if len(argv) > 1:
+        raise ValueError(f"unexpected argument {argv[1]!r}; options start with --")
+    if _CONFIG.value is None:
+        raise ValueError("--config is needed, for instance --config configs/calpha.py:alpha=3")
+    logging.set_verbosity(logging.WARNING)
+    _use_compile_cache()
+    from gahr import estimate, experiment, report
+    from gahr.progress import Interrupted, Progress
+
+    config, workdir = _CONFIG.value, _workdir()
+    with Progress(_PROGRESS.value) as progress:
+        _listen_for_stops(progress)
+        for line in estimate.summary(config, workdir):
+            progress.line(line)
+        if _DRY_RUN.value:
+            print(estimate.details(config))
+            return
+        try:
+            experiment.train(config, workdir, only=_ONLY.value or "*", progress=progress)
+            if _ONLY.value:
+                progress.line("trained; call again without --only to analyse and draw")
+                return
+            checks = experiment.study(config, workdir, progress=progress)
+        except Interrupted:
+            print(f"stopped and saved; resume with: python {' '.join(sys.argv)}", file=sys.stderr)
+            return
+    print(report.table(checks))
+    print(f"figure: {workdir / 'figures' / config.study.name}.png   report: {workdir / 'report.md'}")
+
+
+def _run() -> None:
+    try:
+        app.run(main, flags_parser=_parse)
+    except (ValueError, OSError, FloatingPointError, AttributeError, KeyError) as error:
+        if "--debug" in sys.argv:
+            raise
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(1)
+
+
+def _parse(argv: list[str]) -> list[str]:
+    return app.parse_flags_with_usage(argv)
+
+
+if __name__ == "__main__":
+    _run()
