@@ -69,10 +69,12 @@ def get_config(arg=None):
         background = alpha if arg["background_alpha"] is None else arg["background_alpha"]
         run["data"] = dict(name="calpha", subset="a", alpha=alpha, background_alpha=background) | run["data"]
         run["model"] = dict(name="unet") | run["model"]
-        runs[f"alpha{alpha:g}"] = run
+        runs[f"alpha{alpha:g}".replace(".", "_")] = run  # ConfigDict allows no dots in names
 
     marks = dict(fit_between=(20.0, 34.0)) | (MARKS if scale != "smoke" else {})
     if scale != "smoke" and arg["alpha"] == (3.0,) and arg["background_alpha"] in (None, 3.0):
         marks["gain_over_wiener"] = GAINS
     study = dict(name="slopes", analysis=ANALYSIS.get(scale, ANALYSIS["gpu"]), marks=marks)
-    return ConfigDict(dict(name="calpha", scale=scale, scale_reason=reason, seed=arg["seed"], runs=runs, study=study))
+    return ConfigDict(
+        dict(scale=scale, scale_reason=reason, seed=arg["seed"], checkpoint_seconds=60.0, runs=runs, study=study)
+    )

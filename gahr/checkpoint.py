@@ -12,7 +12,7 @@ from safetensors.numpy import save_file
 
 from gahr.types import PyTree
 
-FORMAT_VERSION = "1"
+_FORMAT_VERSION = 1
 
 
 class Checkpoints:
@@ -89,13 +89,13 @@ def export_arrays(path: Path, variables: PyTree, description: dict) -> None:
     Args:
       path: file to write; replaced as a whole.
       variables: nested dictionary of arrays.
-      description: what the arrays are (any JSON value), stored in the file's header.
+      description: what the arrays are (JSON values), stored in the file's header.
     """
     flat, _ = jax.tree.flatten_with_path(variables)
     arrays = {"/".join(str(part.key) for part in parts): np.ascontiguousarray(leaf) for parts, leaf in flat}
-    header = {"format": "gahr", "version": FORMAT_VERSION, "description": json.dumps(description)}
+    header = json.dumps({"version": _FORMAT_VERSION, **description})
     partial = path.with_name(path.name + ".partial")
-    save_file(arrays, partial, metadata=header)
+    save_file(arrays, partial, metadata={"gahr": header})  # one entry: several come in an order that varies
     partial.replace(path)
 
 
@@ -106,9 +106,9 @@ def import_arrays(path: Path) -> tuple[PyTree, dict]:
       ValueError: the file is not one of ours, or of a newer version.
     """
     with safe_open(path, framework="numpy") as file:
-        header = file.metadata() or {}
-        if header.get("format") != "gahr" or header.get("version") != FORMAT_VERSION:
-            raise ValueError(f"{path} is not a gahr denoiser of format version {FORMAT_VERSION}")
+        description = json.loads((file.metadata() or {}).get("gahr", "{}"))
+        if description.get("version") != _FORMAT_VERSION:
+            raise ValueError(f"{path} is not a gahr denoiser of format version {_FORMAT_VERSION}")
         variables: dict = {}
         for name in file.keys():  # noqa: SIM118, a safetensors handle is not a dictionary
             *parents, last = name.split("/")
@@ -116,4 +116,4 @@ def import_arrays(path: Path) -> tuple[PyTree, dict]:
             for parent in parents:
                 node = node.setdefault(parent, {})
             node[last] = jax.numpy.asarray(file.get_tensor(name))
-    return variables, json.loads(header["description"])
+    return variables, description

@@ -1,6 +1,6 @@
 """A denoiser is a plain function of an image; here is how to get one from a network or a noise level."""
 
-import functools
+import dataclasses
 from typing import Any
 
 from jax.tree_util import Partial
@@ -22,11 +22,17 @@ def bind(model: Any, variables: PyTree) -> Denoiser:
       Function noisy (..., H, W, C) -> denoised of the same shape. Not jitted. It is a pytree whose leaves are the
       variables, so it can also be an argument of a jitted function, which keeps them out of the compiled code.
     """
-    return Partial(functools.partial(_denoise, model), variables)
+    return Partial(_Denoise(model), variables)
 
 
-def _denoise(model: Any, variables: PyTree, noisy: Array) -> Array:
-    return noisy - model.apply(variables, noisy, train=False)
+@dataclasses.dataclass(frozen=True)
+class _Denoise:
+    """Compares equal for equal models, so that jitted functions serve all networks of one shape."""
+
+    model: Any
+
+    def __call__(self, variables: PyTree, noisy: Array) -> Array:
+        return noisy - self.model.apply(variables, noisy, train=False)
 
 
 def at(noise_denoiser: NoiseDenoiser, sigma: Array) -> Denoiser:

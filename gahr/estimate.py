@@ -11,6 +11,7 @@ import jax
 import jax.numpy as jnp
 
 from gahr import experiment
+from gahr.build import build, new_state, train_step_of
 from gahr.config import SCALES
 from gahr.models.layers import Conv, Upsample
 
@@ -51,7 +52,7 @@ def training_seconds(config: Mapping) -> float:
     """Expected time of all runs here, from their operations and the matrix-product rate."""
     operations = 0.0
     for name, run in config["runs"].items():
-        parts = experiment.build(config, name)
+        parts = build(config, name)
         images = run["optim"]["batch_size"] * run["optim"]["num_steps"]
         operations += _PASSES * forward_operations(parts.model, parts.image_shape) * images
     return operations / (matmul_rate() * _TRAINING_SHARE)
@@ -82,15 +83,15 @@ def details(config: Mapping) -> str:
     devices = ", ".join(str(device) for device in jax.devices())
     lines = [json.dumps(experiment.plain(config), indent=2), f"devices: {devices}"]
     for name, run in config["runs"].items():
-        parts = experiment.build(config, name)
-        state = jax.eval_shape(lambda parts=parts: experiment.new_state(parts))
+        parts = build(config, name)
+        state = jax.eval_shape(lambda parts=parts: new_state(parts))
         flat, _ = jax.tree.flatten_with_path(state.params)
         lines.append(f"\nrun {name}: {run['optim']['batch_size']} images of {parts.image_shape} a step")
         for path, leaf in flat:
             label = "/".join(part.key for part in path)
             lines.append(f"  {label:<32} {leaf.shape!s:<22} {leaf.size:>12,}")
         lines.append(f"  {'parameters':<32} {'':<22} {sum(leaf.size for _, leaf in flat):>12,}")
-        compiled = jax.jit(experiment.train_step_of(parts), donate_argnums=0).lower(state, parts.key).compile()
+        compiled = jax.jit(train_step_of(parts), donate_argnums=0).lower(state, parts.key).compile()
         memory = compiled.memory_analysis()
         size = (memory.temp_size_in_bytes + memory.argument_size_in_bytes) / 2**20
         lines.append(f"  memory of a training step: about {size:,.0f} MiB per device")

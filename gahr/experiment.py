@@ -2,154 +2,29 @@
 
 import fnmatch
 import functools
-import inspect
 import json
-import zlib
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-import optax
-from jax.sharding import AxisType, NamedSharding, PartitionSpec
 
-from gahr import loop, noise, report, run_directory, training
+from gahr import loop, report, run_directory
 from gahr.analysis.performance import psnr_curve
+from gahr.build import Parts, build, check_study, new_state, train_step_of
 from gahr.checkpoint import Checkpoints, export_arrays, import_arrays
 from gahr.config import suggest
-from gahr.data import SAMPLERS, splits
 from gahr.denoiser import bind
-from gahr.models import MODELS
-from gahr.models.layers import initialize
 from gahr.progress import Progress
 from gahr.studies import STUDIES
 from gahr.studies.common import Run
-from gahr.types import Array, Denoiser, Key
+from gahr.training import TrainState
+from gahr.types import Array, Denoiser
 
 _EVALUATION_IMAGES = 32
 _EVALUATION_SIGMA = 0.1  # 20 dB
 _WEIGHTS = "denoiser.safetensors"
-
-
-class Parts(NamedTuple):
-    """The objects one section of `config.runs` describes."""
-
-    model: Any
-    image_shape: tuple[int, int, int]
-    images: Callable[..., Array]  # (index, *, subset, set_size) -> images
-    batch: Callable[[Key], Array]
-    loss: Callable
-    optimizer: optax.GradientTransformation
-    average: float
-    key: Key
-
-
-def build(config: Mapping, name: str) -> Parts:
-    """Objects of run `name`; nothing is computed.
-
-    Raises:
-      ValueError: an unknown field or name, or a value that does not fit; the message names run and field.
-    """
-    run = {section: dict(config["runs"][name][section]) for section in ("data", "model", "noise", "optim")}
-    try:
-        return _build(config["seed"], name, **run)
-    except ValueError as error:
-        raise ValueError(f"run {name}: {error}") from None
-
-
-def _build(seed: int, name: str, *, data: dict, model: dict, noise: dict, optim: dict) -> Parts:
-    sampler = _pick("data", SAMPLERS, data.pop("name"))
-    set_size, subset = data.pop("set_size"), data.pop("subset")
-    _check_fields("data", data, sampler)
-    sample = functools.partial(sampler, **data)
-    image_shape = jax.eval_shape(sample, jax.random.key(0)).shape
-
-    module = _pick("model", MODELS, model.pop("name"))
-    _check_fields("model", model, module)
-    network = module(**model)
-    jax.eval_shape(network.init, jax.random.key(0), jnp.zeros((1, *image_shape)))
-
-    _check_noise(noise)
-    batch_size, average = optim.pop("batch_size"), optim.pop("average")
-    _check_fields("optim", optim, training.learning_rate)
-    _check_divisible(batch_size)
-
-    root = jax.random.key(seed)
-    images = functools.partial(splits.images, sample, root)
-    images_of_batch = functools.partial(images, subset=subset, set_size=set_size)
-    jax.eval_shape(images_of_batch, jnp.zeros((1,), jnp.int32))
-
-    def batch(key: Key) -> Array:
-        clean = images_of_batch(jax.random.randint(key, (batch_size,), 0, set_size))
-        return jax.lax.with_sharding_constraint(clean, NamedSharding(_mesh(), PartitionSpec("data")))
-
-    return Parts(
-        model=network,
-        image_shape=image_shape,
-        images=images,
-        batch=batch,
-        loss=functools.partial(training.denoising_loss, **noise),
-        optimizer=optax.adam(training.learning_rate(**optim)),
-        average=average,
-        key=jax.random.fold_in(root, zlib.crc32(name.encode())),  # its own, whatever runs stand beside it
-    )
-
-
-def _pick(section: str, choices: Mapping[str, Any], name: str) -> Any:
-    if name not in choices:
-        raise ValueError(f"unknown {section}.name {name!r}{suggest(name, choices)}")
-    return choices[name]
-
-
-def _check_fields(section: str, fields: Mapping, function: Callable, ignore: tuple = ()) -> None:
-    """ValueError unless every field is a keyword argument of `function`, and all it needs are there."""
-    parameters = inspect.signature(function).parameters
-    allowed = {p.name: p for p in parameters.values() if p.name not in ("key", "parent", "name", *ignore)}
-    for field in fields:
-        if field not in allowed:
-            raise ValueError(f"unknown field {section}.{field}{suggest(field, allowed)}")
-    for field, parameter in allowed.items():
-        if parameter.default is inspect.Parameter.empty and field not in fields:
-            raise ValueError(f"field {section}.{field} is missing")
-
-
-def _check_noise(section: Mapping) -> None:
-    options = dict(section)
-    law = _pick("noise", noise.LAWS, options.pop("law", "quadratic"))
-    _pick("noise.weighting", training.WEIGHTINGS, options.pop("weighting", "none"))
-    _check_fields("noise", options, law, ignore=("shape",))
-    jax.eval_shape(functools.partial(law, shape=(1,), **options), jax.random.key(0))
-
-
-def _check_divisible(batch_size: int) -> None:
-    devices = jax.device_count()
-    if batch_size < 1 or batch_size % devices:
-        below, above = batch_size // devices * devices, (batch_size // devices + 1) * devices
-        nearest = f"{below} or {above}" if below > 0 else f"{above}"
-        raise ValueError(
-            f"optim.batch_size {batch_size} cannot be shared by {devices} devices; the nearest valid is {nearest}"
-        )
-
-
-@functools.cache
-def _mesh() -> jax.sharding.Mesh:
-    return jax.make_mesh((jax.device_count(),), ("data",), axis_types=(AxisType.Auto,))
-
-
-def new_state(parts: Parts) -> training.TrainState:
-    """State before the first step, replicated over the devices."""
-    variables = initialize(parts.model, jax.random.fold_in(parts.key, 0), parts.image_shape)
-    state = training.init_state(variables, parts.optimizer, average=parts.average)
-    return jax.device_put(state, NamedSharding(_mesh(), PartitionSpec()))
-
-
-def train_step_of(parts: Parts) -> Callable:
-    """The training step of a run, (state, key) -> (state, metrics). Not jitted."""
-    return training.make_train_step(
-        parts.model.apply, parts.optimizer, parts.loss, parts.batch, average=parts.average
-    )
 
 
 def finished(workdir: Path, name: str) -> bool:
@@ -214,18 +89,19 @@ def _train_run(config: Mapping, name: str, parts: Parts, directory: Path, progre
         evaluate=_evaluation(config["runs"][name]["data"], parts),
         record=record,
         progress=progress,
+        checkpoint_seconds=config["checkpoint_seconds"],
     )
     checkpoints.close()
     description = {"model": dict(config["runs"][name]["model"]), "step": int(state.step)}
     export_arrays(directory / _WEIGHTS, _variables(state), description)
 
 
-def _variables(state: training.TrainState) -> dict:
+def _variables(state: TrainState) -> dict:
     params = state.params if state.average is None else state.average
     return {"params": params, "batch_stats": state.batch_stats}
 
 
-def _evaluation(data: Mapping, parts: Parts) -> Callable[[training.TrainState], dict[str, float]]:
+def _evaluation(data: Mapping, parts: Parts) -> Callable[[TrainState], dict[str, float]]:
     """PSNR on a few training and test images at 20 dB of input PSNR."""
     num_train = min(_EVALUATION_IMAGES, data["set_size"])
 
@@ -238,7 +114,7 @@ def _evaluation(data: Mapping, parts: Parts) -> Callable[[training.TrainState], 
         )
         return jnp.stack([curve(jax.random.key(1), images).psnr.mean() for images in (train, test)])
 
-    def evaluate(state: training.TrainState) -> dict[str, float]:
+    def evaluate(state: TrainState) -> dict[str, float]:
         train, test = (float(value) for value in psnr(_variables(state)))
         return {"train_psnr": train, "test_psnr": test}
 
@@ -277,14 +153,6 @@ def load_denoiser(workdir: Path, *, run: str | None = None, step: int | None = N
         raise ValueError(f"run {run} of {workdir} has checkpoints of steps {steps or 'none'}, not {step}")
     state = checkpoints.restore(new_state(parts), steps[-1] if step is None else step)
     return bind(parts.model, _variables(state))
-
-
-def check_study(config: Mapping) -> None:
-    """ValueError unless the study section names a study and only options that it has."""
-    section = config["study"]
-    module = _pick("study", STUDIES, section["name"])
-    _check_fields("study.analysis", section["analysis"], module.analyze, ignore=("runs", "progress"))
-    _check_fields("study.marks", section["marks"], module.check, ignore=("arrays",))
 
 
 def study(config: Mapping, workdir: Path, *, progress: Progress | None = None) -> list:

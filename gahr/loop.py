@@ -12,7 +12,6 @@ from gahr.training import TrainState
 from gahr.types import Key
 
 _LOG_SECONDS = 5.0
-_CHECKPOINT_SECONDS = 60.0
 _EVALUATION_SHARE = 0.05  # of the wall time, at most
 
 
@@ -28,10 +27,11 @@ def fit(
     evaluate: Callable[[TrainState], dict[str, float]],
     record: Callable[[dict], None],
     progress: Progress,
+    checkpoint_seconds: float = 60.0,
 ) -> TrainState:
     """Train from `state` to `num_steps`, saving as it goes.
 
-    A checkpoint is written every minute, at the end and when a stop is asked for, and only of a state all of
+    A checkpoint is written every `checkpoint_seconds`, at the end and when a stop is asked for, and only of a state all of
     whose losses and gradients so far were finite. Logging and checkpoints never change what is computed.
 
     Args:
@@ -45,6 +45,7 @@ def fit(
       evaluate: measures a state, for the log; costs at most 5 % of the time.
       record: takes each log record, a dictionary with "step".
       progress: shows the log and asks for stops.
+      checkpoint_seconds: time between checkpoints: what a killed run loses at most.
 
     Returns:
       The state after `num_steps` steps; it has been saved.
@@ -68,7 +69,7 @@ def fit(
             jax.block_until_ready(pending[-2])  # one step ahead of the device, not more
         now = time.monotonic()
         leave = progress.stop_requested or step == num_steps
-        save = leave or now - saved > _CHECKPOINT_SECONDS
+        save = leave or now - saved > checkpoint_seconds
         if save or step == log.first + 1 or now - logged > _LOG_SECONDS:
             log(state, step, _finite(pending, name, step, checkpoints))
             pending, logged = [], time.monotonic()
@@ -101,9 +102,10 @@ class _Log:
             **{key: float(values.mean()) for key, values in metrics.items()},
         }
         if now >= self._next_evaluation or step == self._num_steps:
+            first = not self._measured
             self._measured = self._evaluate(state)
             end = time.monotonic()
-            self._next_evaluation = end + (end - now) / _EVALUATION_SHARE
+            self._next_evaluation = 0.0 if first else end + (end - now) / _EVALUATION_SHARE  # the first compiles
             record |= self._measured
         self._record(record)
         note = f"{rate:.0f} images/s  loss {record['loss']:.3g}"

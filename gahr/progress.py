@@ -50,7 +50,8 @@ class Progress:
         return self
 
     def __exit__(self, kind: type | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        self._rich.stop()
+        if self._mode == "auto":
+            self._rich.stop()
 
     def line(self, text: str) -> None:
         """Print one line, above any bars, unless the mode is "off"."""

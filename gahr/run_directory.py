@@ -12,6 +12,7 @@ from typing import IO, Any
 import jax
 
 _PACKAGES = ("gahr", "jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy", "ml-collections", "matplotlib")
+_FREE = ("study.", "checkpoint_seconds", "scale_reason")  # fields that may differ when a run is resumed
 
 
 def write_whole(path: Path, write: Callable[[IO[bytes]], None]) -> None:
@@ -64,7 +65,7 @@ def describe_machine() -> dict:
 def claim(workdir: Path, config: dict) -> None:
     """Make `workdir` the directory of this config, or check that it already is.
 
-    `config["study"]` may change: the study is then done again on the same trained networks.
+    What does not change the trained networks (study, checkpoint_seconds, scale_reason) may differ.
 
     Raises:
       ValueError: the directory holds something else, or was made from another config; the message names the
@@ -82,10 +83,10 @@ def claim(workdir: Path, config: dict) -> None:
     if path.exists():
         before = read_config(workdir)["config"]
         differences = _differences(_flat(before), _flat(config))
-        blocking = [line for line in differences if not line.startswith("study.")]
+        blocking = [line for line in differences if not line.startswith(_FREE)]
         if blocking:
             raise ValueError(
-                f"{workdir} was made from another config: {'; '.join(blocking)}. Give another --workdir, or the same config"
+                f"{workdir} was made from another config: {'; '.join(blocking)}. Use another --workdir, or that config"
             )
         if not differences:
             return

@@ -59,9 +59,7 @@ def denoising_loss(
     return jnp.mean(WEIGHTINGS[weighting](sigma) * error), updates["batch_stats"]
 
 
-def learning_rate(
-    *, schedule: str = "halving", peak: float = 1e-3, num_steps: int, warmup: int = 0
-) -> optax.Schedule:
+def learning_rate(*, schedule: str = "halving", peak: float = 1e-3, num_steps: int, warmup: int = 0) -> optax.Schedule:
     """Learning rate as a function of the step.
 
     Args:
@@ -139,6 +137,6 @@ def make_train_step(
             decay = jnp.minimum(average, (1 + state.step) / (10 + state.step))
             mean = optax.incremental_update(params, mean, 1 - decay)
         state = TrainState(state.step + 1, params, batch_stats, opt_state, mean)
-        return state, {"loss": value, "gradient_norm": optax.global_norm(gradient)}
+        return state, {"loss": value, "gradient_norm": optax.tree.norm(gradient)}
 
     return train_step

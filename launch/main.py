@@ -83,19 +83,32 @@ def main(argv: list[str]) -> None:
     print(f"figure: {workdir / 'figures' / config.study.name}.png   report: {workdir / 'report.md'}")
 
 
-def _run() -> None:
+def _parse(argv: list[str]) -> list[str]:
+    if {"--help", "-help", "--helpshort", "-h"} & set(argv):
+        return app.parse_flags_with_usage(argv)
+    return FLAGS(argv)
+
+
+def _line(error: BaseException) -> str:
+    """The error in one line; where a config failed to load, what it raised."""
+    text = str(error)
+    if "Traceback" in text:
+        text = [line for line in text.splitlines() if "Error: " in line][-1].partition("Error: ")[2]
+    if isinstance(error, KeyError | AttributeError):  # from ml_collections, with quotes of quotes
+        text = "unknown config field: " + text.replace("\\n", " ").replace("\\'", "").strip("'\"")
+    return " ".join(text.split())
+
+
+def run() -> None:
+    """Run `main`; an error becomes one line and status 1."""
     try:
         app.run(main, flags_parser=_parse)
-    except (ValueError, OSError, FloatingPointError, AttributeError, KeyError) as error:
+    except (flags.Error, ValueError, OSError, FloatingPointError, AttributeError, KeyError) as error:
         if "--debug" in sys.argv:
             raise
-        print(f"error: {error}", file=sys.stderr)
+        print(f"error: {_line(error)}", file=sys.stderr)
         sys.exit(1)
 
 
-def _parse(argv: list[str]) -> list[str]:
-    return app.parse_flags_with_usage(argv)
-
-
 if __name__ == "__main__":
-    _run()
+    run()

@@ -46,7 +46,7 @@ def jacobian_moments(
     return JacobianMoments(*jax.lax.map(moments, (noisy, keys), batch_size=chunk))
 
 
-def homogeneity_error(denoiser: Denoiser, noisy: Array, *, factor: float = 0.5) -> Array:
+def homogeneity_error(denoiser: Denoiser, noisy: Array, *, factor: float = 0.3) -> Array:
     """|D(c y) - c D(y)| / |c D(y)| per image (N,): zero for a bias-free denoiser, c = `factor` > 0."""
     scaled = factor * denoiser(noisy)
     return _norm(denoiser(factor * noisy) - scaled) / _norm(scaled)

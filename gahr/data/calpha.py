@@ -66,7 +66,7 @@ def sample(
     key_contour, key_one, key_other, key_range, key_coin = jax.random.split(key, 5)
 
     height = _contour(key_contour, size, alpha)
-    mask = jnp.where(jnp.arange(size)[:, None] >= height, 1.0, 0.0)  # (row, column)
+    mask = jnp.where(jnp.arange(size)[:, None] >= height[None], 1.0, 0.0)  # (row, column)
     if blur:
         padded = jnp.pad(mask, ((1, 0), (1, 0)), mode="reflect")
         rows = (padded[1:] + padded[:-1]) / 2

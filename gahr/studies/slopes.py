@@ -70,9 +70,7 @@ def analyze(
     sigmas = metrics.sigma_of_input_psnr(levels)
     arrays: dict[str, np.ndarray] = {"input_psnr": levels, "runs": np.array(list(runs))}
     curve = jax.jit(functools.partial(performance.psnr_curve, sigmas=sigmas, chunk=_CHUNK))
-    moments = jax.jit(
-        functools.partial(identities.jacobian_moments, num_probes=num_probes, chunk=_CHUNK)
-    )
+    moments = jax.jit(functools.partial(identities.jacobian_moments, num_probes=num_probes, chunk=_CHUNK))
     total = len(runs) * (3 + num_levels)
     done = 0
 
@@ -210,13 +208,13 @@ def draw(arrays: Mapping[str, np.ndarray], *, title: str = ""):
 
     names = [str(name) for name in arrays["runs"]]
     with plt.rc_context(STYLE):
-        figure = plt.figure(figsize=(7.0, 7.6), layout="constrained")
+        figure = plt.figure(figsize=(7.0, 5.6), layout="constrained")
         figure.suptitle(title)
-        above, below = figure.subfigures(2, 1, height_ratios=(1, 1.32))
+        above, below = figure.subfigures(2, 1, height_ratios=(1.2, 1))
         curves, slopes = above.subplots(1, 2)
         for name, colour in zip(names, COLOURS * len(names), strict=False):
             _draw_curves(curves, slopes, arrays, name, colour, alone=len(names) == 1)
-        _label_curves(curves, slopes, arrays["input_psnr"])
+        _label_curves(curves, slopes, arrays["input_psnr"], alone=len(names) == 1)
         _draw_images(below, arrays, names)
     return figure
 
@@ -225,53 +223,65 @@ def _draw_curves(curves, slopes, arrays, name: str, colour: str, *, alone: bool)
     get, levels = _getter(arrays, name), arrays["input_psnr"]
     test, alpha = get("test").mean(0), float(get("alpha"))
     theory = exponents(alpha, float(get("background_alpha")))
-    label = "network" if alone else f"alpha = {alpha:g}"
-    curves.plot(levels, test, color=colour, label=f"{label}, test")
-    curves.plot(levels, get("train").mean(0), "o", ms=2.5, color=colour, mfc="none", mew=0.7, label=_once(alone, "training images"))
-    curves.plot(levels, get("wiener").mean(0), ":", color=colour, label=_once(alone, "linear (PCA-Wiener)"))
-    fitted = levels >= 20 - 1e-4
-    anchor = test[fitted].mean() + theory["class"] * (levels[fitted] - levels[fitted].mean())
-    curves.plot(levels[fitted], anchor, "--", color="black", lw=1, label=_once(alone, f"slope {theory['class']:.2f} (theory)"))
+    network = "network, test" if alone else rf"network, $\alpha$ = {alpha:g}"
 
-    slopes.plot(levels, performance.local_slope(levels, get("test")), color=colour, label=f"{label}, test")
-    slopes.plot(levels, get("identity"), "s", ms=3, color=colour, mfc="none", mew=0.7, label=_once(alone, "$|J|^2$ / tr $J$"))
-    slopes.plot(levels, performance.local_slope(levels, get("wiener")), ":", color=colour, label=_once(alone, "linear (PCA-Wiener)"))
-    slopes.axhline(theory["class"], ls="--", lw=1, color="black" if alone else colour)
-    slopes.text(levels[0], theory["class"] + 0.01, rf"$\alpha/(\alpha+1)$ = {theory['class']:.2f}", fontsize=6.5)
+    curves.plot(levels, test, color=colour, label=network)
+    circles = dict(marker="o", ms=2.5, mfc="none", mew=0.7, ls="", color=colour)
+    curves.plot(levels, get("train").mean(0), **circles, label=_once(alone, "network, training"))
+    curves.plot(levels, get("wiener").mean(0), ":", color=colour, label=_once(alone, "linear (PCA-Wiener)"))
+    end = levels >= levels[-1] - 14
+    line = test[end].mean() + theory["class"] * (levels[end] - levels[end].mean())
+    curves.plot(levels[end], line, "--", color="black", lw=1, label=_once(alone, f"slope {theory['class']:.2f}"))
+
+    slopes.plot(levels, performance.local_slope(levels, get("test")), color=colour, label=_once(alone, network))
+    squares = dict(marker="s", ms=3, mfc="none", mew=0.7, ls="", color=colour)
+    slopes.plot(levels, get("identity"), **squares, label=_once(alone, "network, $|J|^2$ / tr $J$"))
+    linear = performance.local_slope(levels, get("wiener"))
+    slopes.plot(levels, linear, ":", color=colour, label=_once(alone, "linear (PCA-Wiener)"))
+    lines = [(r"$\alpha/(\alpha+1)$", theory["class"], "--")]
     if alone:
-        for place in ("contour", "background"):
-            slopes.axhline(theory[place], ls="-.", lw=0.8, color="grey")
-            slopes.text(levels[0], theory[place] + 0.01, f"{place}: {theory[place]:.2f}", fontsize=6.5, color="grey")
+        lines += [("contour", theory["contour"], "-."), ("background", theory["background"], (0, (1, 1)))]
+    for place, (text, value, style) in enumerate(lines):
+        slopes.axhline(value, ls=style, lw=1, color="black" if alone else colour)
+        label = dict(fontsize=6.5, va="center", backgroundcolor="white", bbox=dict(pad=0.5, fc="white", ec="none"))
+        slopes.text(levels[0] + place * 0.36 * np.ptp(levels), value, f"{text} {value:.2f}", **label)
 
 
 def _once(alone: bool, label: str) -> str | None:
+    """A label where there is one run; with several, the caption of the legend says what the styles mean."""
     return label if alone else None
 
 
-def _label_curves(curves, slopes, levels: np.ndarray) -> None:
+def _label_curves(curves, slopes, levels: np.ndarray, *, alone: bool) -> None:
     curves.plot(levels, levels, color="grey", lw=0.8, label="identity")
+    if not alone:
+        curves.plot([], [], "o", ms=2.5, mfc="none", color="grey", label="network, training")
+        curves.plot([], [], ":", color="grey", label="linear (PCA-Wiener)")
+        curves.plot([], [], "--", color="black", lw=1, label=r"slope $\alpha/(\alpha+1)$")
+        slopes.plot([], [], color="grey", label="network, test")
+        slopes.plot([], [], "s", ms=3, mfc="none", color="grey", label="network, $|J|^2$ / tr $J$")
+        slopes.plot([], [], ":", color="grey", label="linear (PCA-Wiener)")
     curves.set(xlabel="input PSNR (dB)", ylabel="output PSNR (dB)", title="Denoising performance")
-    slopes.set(xlabel="input PSNR (dB)", ylabel="local slope (dB / dB)", title="Slope of the curves", ylim=(0, 1.1))
+    slopes.set(xlabel="input PSNR (dB)", ylabel="local slope (dB / dB)", title="Slope of the curves")
+    slopes.set_ylim(0, max(1.1, slopes.get_ylim()[1]))
     for axes in (curves, slopes):
         axes.legend(loc="best")
 
 
 def _draw_images(figure, arrays, names: list[str]) -> None:
-    """Four test images of one run, or the first image of up to four runs, one a row."""
+    """Four test images of one run, or the first of up to four runs: each clean, noisy and denoised by both."""
     alone = len(names) == 1
-    rows = [(names[0], i) for i in range(_NUM_SHOWN)] if alone else [(name, 0) for name in names[:_NUM_SHOWN]]
-    axes = figure.subplots(len(rows), 4, squeeze=False)
-    for row, (name, i) in zip(axes, rows, strict=True):
+    shown = [(names[0], i) for i in range(_NUM_SHOWN)] if alone else [(name, 0) for name in names[:_NUM_SHOWN]]
+    kinds = (("clean", "clean"), ("noisy", "noisy"), ("wiener", "linear"), ("network", "network"))
+    groups = figure.subfigures(2, 2, wspace=0.03)
+    for group, (name, i) in zip(groups.flat, shown, strict=False):
         get = _getter(arrays, name)
         clean = get("shown_clean")[i]
-        for column, (kind, heading) in enumerate(
-            (("clean", "clean"), ("noisy", "noisy"), ("wiener", "linear"), ("network", "network"))
-        ):
+        for axes, (kind, heading) in zip(group.subplots(1, len(kinds)), kinds, strict=True):
             image = get(f"shown_{kind}")[i]
-            row[column].imshow(image[..., 0], cmap="gray", vmin=0, vmax=1, interpolation="nearest")
-            row[column].set_xticks([])
-            row[column].set_yticks([])
-            psnr = "" if kind == "clean" else f"{float(metrics.psnr(clean, image)):.1f} dB"
-            row[column].set_title(f"{heading} {psnr}".strip(), fontsize=7)
-        if not alone:
-            row[0].set_ylabel(f"alpha = {float(get('alpha')):g}")
+            axes.imshow(image[..., 0], cmap="gray", vmin=0, vmax=1, interpolation="nearest")
+            axes.set_axis_off()
+            psnr = rf"$\alpha$ = {float(get('alpha')):g}"
+            if kind != "clean":
+                psnr = f"{float(metrics.psnr(clean, image)):.1f} dB"
+            axes.set_title(f"{heading}\n{psnr}", fontsize=7)

@@ -1,0 +1,265 @@
+"""The main command end to end at smoke scale: results, resuming, interruption, damage and bad input."""
+
+import importlib.util
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from gahr import experiment
+from gahr.progress import Interrupted, Progress
+
+ROOT = Path(__file__).parent.parent
+WEIGHTS = "alpha3/denoiser.safetensors"
+
+
+def make_config(arguments="scale=smoke", **optim):
+    spec = importlib.util.spec_from_file_location("calpha", ROOT / "configs" / "calpha.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    config = module.get_config(arguments)
+    for name in config.runs:
+        config.runs[name].optim.update(optim)
+    return config
+
+
+class StopAfter(Progress):
+    """Asks for a stop at the first report of progress at or after a step."""
+
+    def __init__(self, step):
+        super().__init__("off")
+        self.step = step
+
+    def update(self, task, done, total, note=""):
+        self.stop_requested = done >= self.step
+
+
+def command(*arguments, **options):
+    line = [sys.executable, str(ROOT / "launch" / "main.py"), *map(str, arguments)]
+    return subprocess.run(line, capture_output=True, text=True, timeout=300, check=False, **options)
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    workdir = tmp_path_factory.mktemp("finished") / "run"
+    config = make_config()
+    experiment.train(config, workdir)
+    return config, workdir, experiment.study(config, workdir)
+
+
+def test_run_leaves_all_that_it_promises(finished):
+    _, workdir, checks = finished
+    files = {str(path.relative_to(workdir)) for path in workdir.rglob("*") if path.is_file()}
+    promised = {"config.json", "study.npz", "results.json", "report.md", "figures/slopes.png", "figures/slopes.pdf"}
+    assert promised | {WEIGHTS, "alpha3/metrics.jsonl"} <= files
+    assert not [name for name in files if "partial" in name]
+    stored = json.loads((workdir / "results.json").read_text())
+    assert [check["name"] for check in stored["checks"]] == [check.name for check in checks]
+    assert all(check.met for check in checks if "D(y)" in check.name)
+    description = json.loads((workdir / "config.json").read_text())
+    assert description["config"]["seed"] == 0
+    assert description["versions"]["jax"] == jax.__version__
+    assert len(description["devices"]) == jax.device_count()
+    records = [json.loads(line) for line in (workdir / "alpha3/metrics.jsonl").read_text().splitlines()]
+    assert records[-1]["step"] == 20
+    assert {"loss", "train_psnr", "test_psnr", "images_per_second"} <= set(records[-1])
+
+
+def test_finished_run_is_skipped_and_its_figure_redrawn(finished):
+    config, workdir, _ = finished
+    before = {path: path.stat().st_mtime_ns for path in workdir.rglob("*") if path.is_file()}
+    experiment.train(config, workdir)
+    experiment.study(config, workdir)
+    changed = {path.name for path, moment in before.items() if path.stat().st_mtime_ns != moment}
+    assert changed == {"results.json", "report.md", "slopes.png", "slopes.pdf"}
+
+
+def test_load_denoiser_equals_the_last_checkpoint(finished):
+    _, workdir, _ = finished
+    noisy = jax.random.normal(jax.random.key(0), (2, 16, 16, 1))
+    exported = experiment.load_denoiser(workdir)(noisy)
+    assert jnp.array_equal(exported, experiment.load_denoiser(workdir, run="alpha3", step=20)(noisy))
+    assert not jnp.array_equal(exported, noisy)
+    with pytest.raises(ValueError, match="did you mean alpha3"):
+        experiment.load_denoiser(workdir, run="alpha4")
+    with pytest.raises(ValueError, match=r"checkpoints of steps \[20\], not 7"):
+        experiment.load_denoiser(workdir, step=7)
+
+
+def test_stopped_run_resumes_to_the_same_bits(finished, tmp_path):
+    config, workdir, _ = finished
+    for step in (1, 2):
+        with pytest.raises(Interrupted):
+            experiment.train(config, tmp_path / "run", progress=StopAfter(step))
+        assert not (tmp_path / "run" / WEIGHTS).exists()
+    experiment.train(config, tmp_path / "run")
+    assert (tmp_path / "run" / WEIGHTS).read_bytes() == (workdir / WEIGHTS).read_bytes()
+
+
+def test_parameter_average_is_what_is_exported(tmp_path):
+    config = make_config(average=0.9)
+    experiment.train(config, tmp_path / "run")
+    noisy = jax.random.normal(jax.random.key(0), (16, 16, 1))
+    averaged = experiment.load_denoiser(tmp_path / "run")(noisy)
+    assert jnp.array_equal(averaged, experiment.load_denoiser(tmp_path / "run", step=20)(noisy))
+    config = make_config()
+    experiment.train(config, tmp_path / "plain")
+    assert not jnp.array_equal(averaged, experiment.load_denoiser(tmp_path / "plain")(noisy))
+
+
+@pytest.mark.parametrize("damage", ["truncate", "delete"])
+def test_damaged_checkpoint_falls_back_to_the_one_before(finished, tmp_path, damage):
+    config, workdir, _ = finished
+    for step in (1, 2):
+        with pytest.raises(Interrupted):
+            experiment.train(config, tmp_path, progress=StopAfter(step))
+    checkpoints = tmp_path / "alpha3" / "checkpoints"
+    newest = max((path for path in checkpoints.iterdir() if path.name.isdigit()), key=lambda path: int(path.name))
+    for path in newest.rglob("*"):
+        if path.is_file() and path.name != "_CHECKPOINT_METADATA":
+            if damage == "delete":
+                path.unlink()
+            else:
+                os.truncate(path, path.stat().st_size // 2)
+    lines = []
+    progress = Progress("off")
+    progress.line = lines.append
+    experiment.train(config, tmp_path, progress=progress)
+    assert any(f"{newest.name} cannot be read" in line and "going back" in line for line in lines)
+    assert (tmp_path / WEIGHTS).read_bytes() == (workdir / WEIGHTS).read_bytes()
+
+
+def test_loss_that_is_not_finite_stops_and_names_run_and_step(tmp_path):
+    config = make_config(peak=1e30, schedule="constant")
+    with pytest.raises(FloatingPointError, match=r"at step \d+ of run alpha3; no checkpoint was written yet"):
+        experiment.train(config, tmp_path / "run")
+    assert not (tmp_path / "run" / WEIGHTS).exists()
+
+
+@pytest.mark.parametrize(
+    ("section", "field", "value", "message"),
+    [
+        ("data", "size", 15, "nearest valid is 14 or 16"),
+        ("data", "name", "calfa", "did you mean calpha"),
+        ("data", "subset", "c", "must be one of a, b, test"),
+        ("data", "set_size", 0, "set_size must be between"),
+        ("model", "name", "unett", "did you mean unet"),
+        ("noise", "law", "loguniform", "did you mean log_uniform"),
+        ("noise", "sigma_min", 0.0, "sigma_min > 0"),
+        ("noise", "weighting", "inverse", "did you mean inverse_variance"),
+        ("optim", "batch_size", 12, "nearest valid is 8 or 16"),
+        ("optim", "schedule", "halve", "halving, cosine or constant"),
+    ],
+)
+def test_bad_config_fails_before_anything_is_written(tmp_path, section, field, value, message):
+    config = make_config()
+    config.runs.alpha3[section][field] = value
+    with pytest.raises(ValueError, match=f"run alpha3: .*{message}"):
+        experiment.train(config, tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+def test_unknown_fields_name_the_nearest(tmp_path):
+    config = make_config()
+    config.unlock()
+    config.runs.alpha3.model.feature = 8
+    with pytest.raises(ValueError, match=r"unknown field model\.feature; did you mean features"):
+        experiment.train(config, tmp_path / "run")
+    config = make_config()
+    config.unlock()
+    config.study.analysis.images = 8
+    with pytest.raises(ValueError, match=r"unknown field study\.analysis\.images"):
+        experiment.train(config, tmp_path / "run")
+
+
+def test_directory_of_another_config_is_refused(finished, tmp_path):
+    _, workdir, _ = finished
+    with pytest.raises(ValueError, match="seed was 0, is 1"):
+        experiment.train(make_config("scale=smoke,seed=1"), workdir)
+    (tmp_path / "notes.txt").write_text("mine")
+    with pytest.raises(ValueError, match="not a run directory"):
+        experiment.train(make_config(), tmp_path)
+    with pytest.raises(OSError, match="cannot be written"):
+        experiment.train(make_config(), Path("/proc/run"))
+
+
+def test_several_exponents_make_one_run_each(tmp_path):
+    config = make_config("scale=smoke,alpha=1+2.5")
+    experiment.train(config, tmp_path, only="alpha1")
+    with pytest.raises(ValueError, match="not trained yet: alpha2_5"):
+        experiment.study(config, tmp_path)
+    experiment.train(config, tmp_path)
+    checks = experiment.study(config, tmp_path)
+    assert {check.name.split(":")[0] for check in checks} == {"alpha1", "alpha2_5"}
+    with np.load(tmp_path / "study.npz") as arrays:
+        assert arrays["alpha2_5/test"].shape == (8, 18)
+
+
+def test_command_survives_kill_and_termination(tmp_path):
+    workdir = tmp_path / "run"
+    options = ["--config", f"{ROOT / 'configs' / 'calpha.py'}:scale=smoke", "--config.runs.alpha3.optim.num_steps=2000"]
+    options += ["--config.checkpoint_seconds=0.5", "--progress=plain", "--only=alpha3"]
+    line = [sys.executable, str(ROOT / "launch" / "main.py"), *options, f"--workdir={workdir}"]
+    one_device = os.environ | {"XLA_FLAGS": ""}
+
+    def start_and_signal(number, after):
+        process = subprocess.Popen(line, stderr=subprocess.PIPE, text=True, env=one_device)
+        deadline = time.monotonic() + 120
+        while time.monotonic() < deadline and not any(
+            path.name.isdigit() and int(path.name) > after for path in workdir.glob("alpha3/checkpoints/*")
+        ):
+            assert process.poll() is None
+            time.sleep(0.05)
+        process.send_signal(number)
+        return process.communicate(timeout=120)[1], process.returncode
+
+    _, status = start_and_signal(signal.SIGKILL, after=0)
+    assert status == -signal.SIGKILL
+    newest = max(int(path.name) for path in workdir.glob("alpha3/checkpoints/*") if path.name.isdigit())
+    errors, status = start_and_signal(signal.SIGTERM, after=newest)
+    assert status == 0, errors
+    assert f"resuming at step {newest} of 2000" in errors
+    assert "resume with: python" in errors
+    assert not (workdir / WEIGHTS).exists()
+    last = command(*options, f"--workdir={workdir}", env=one_device)
+    assert last.returncode == 0, last.stderr
+    whole = command(*options, f"--workdir={tmp_path / 'whole'}", env=one_device)
+    assert whole.returncode == 0, whole.stderr
+    assert (workdir / WEIGHTS).read_bytes() == (tmp_path / "whole" / WEIGHTS).read_bytes()
+    steps = [json.loads(line)["step"] for line in (workdir / "alpha3/metrics.jsonl").read_text().splitlines()]
+    assert steps == sorted(set(steps))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--config", "configs/calpha.py:alpa=3"], "did you mean alpha?"),
+        (["--config", "configs/calpha.py:alpha=-1"], "alpha must be a positive number, got -1"),
+        (["--config", "configs/calpha.py:scale=smoke", "--config.runs.alpha3.optim.batchsize=8"], "batch_size"),
+        (["--config", "configs/absent.py"], "configs/absent.py"),
+        ([], "--config is needed"),
+    ],
+)
+def test_bad_command_is_one_clear_line(arguments, message):
+    result = command(*arguments, cwd=ROOT)
+    assert result.returncode == 1
+    (line,) = result.stderr.strip().splitlines()
+    assert line.startswith("error: ")
+    assert message in line
+
+
+def test_dry_run_prints_the_plan_and_writes_nothing(tmp_path):
+    config = f"{ROOT / 'configs' / 'calpha.py'}:scale=smoke"
+    result = command("--config", config, "--dry_run", "--workdir", tmp_path / "run")
+    assert result.returncode == 0, result.stderr
+    for wanted in ('"set_size": 64', "decoder0_up/upsampling", "5,888", "MiB per device", "estimated training time"):
+        assert wanted in result.stdout
+    assert not (tmp_path / "run").exists()
