@@ -61,13 +61,14 @@ def train(config: Mapping, workdir: Path, *, only: str = "*", progress: Progress
 
 
 def _train_run(config: Mapping, name: str, parts: Parts, directory: Path, progress: Progress) -> None:
-    optim = config["runs"][name]["optim"]
+    data, optim = (config["runs"][name][section] for section in ("data", "optim"))
     checkpoints = Checkpoints(directory / "checkpoints")
-    state, warnings = checkpoints.restore_newest(new_state(parts))
+    fresh = new_state(parts)
+    state, warnings = checkpoints.restore_newest(fresh)
     for warning in warnings:
         progress.line(f"{name}: {warning}; going back to the one before")
     if state is None:
-        state = new_state(parts)
+        state = fresh
     else:
         progress.line(f"{name}: resuming at step {int(state.step)} of {optim['num_steps']}")
     metrics_file = directory / "metrics.jsonl"
@@ -85,8 +86,9 @@ def _train_run(config: Mapping, name: str, parts: Parts, directory: Path, progre
         name=name,
         num_steps=optim["num_steps"],
         batch_size=optim["batch_size"],
+        set_size=data["set_size"],
         checkpoints=checkpoints,
-        evaluate=_evaluation(config["runs"][name]["data"], parts),
+        evaluate=_evaluation(data, parts),
         record=record,
         progress=progress,
         checkpoint_seconds=config["checkpoint_seconds"],

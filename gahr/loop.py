@@ -23,6 +23,7 @@ def fit(
     name: str,
     num_steps: int,
     batch_size: int,
+    set_size: int,
     checkpoints: Checkpoints,
     evaluate: Callable[[TrainState], dict[str, float]],
     record: Callable[[dict], None],
@@ -40,7 +41,7 @@ def fit(
       key: key of the run; step t uses fold_in(key, t).
       name: name of the run, for messages.
       num_steps: total number of steps, those already done included.
-      batch_size: images per step, for the rates shown.
+      batch_size, set_size: images per step and per epoch, for the counts shown.
       checkpoints: where to save.
       evaluate: measures a state, for the log; costs at most 5 % of the time.
       record: takes each log record, a dictionary with "step".
@@ -58,7 +59,7 @@ def fit(
     if step >= num_steps:
         return state
     compiled = jax.jit(train_step, donate_argnums=0).lower(state, key).compile()
-    log = _Log(name, num_steps, batch_size, step, record, progress, evaluate)
+    log = _Log(name, num_steps, batch_size, set_size, step, record, progress, evaluate)
     pending: list[dict] = []
     saved = logged = time.monotonic()
     while step < num_steps:
@@ -84,9 +85,9 @@ def fit(
 class _Log:
     """Writes and shows records, with the evaluation as often as its cost allows."""
 
-    def __init__(self, name, num_steps, batch_size, first, record, progress, evaluate):
+    def __init__(self, name, num_steps, batch_size, set_size, first, record, progress, evaluate):
         self.first = first
-        self._name, self._num_steps, self._batch_size = name, num_steps, batch_size
+        self._name, self._num_steps, self._batch_size, self._set_size = name, num_steps, batch_size, set_size
         self._record, self._progress, self._evaluate = record, progress, evaluate
         self._last = (time.monotonic(), first)
         self._next_evaluation = 0.0
@@ -98,6 +99,7 @@ class _Log:
         record = {
             "step": step,
             "images": step * self._batch_size,
+            "epochs": step * self._batch_size / self._set_size,
             "images_per_second": rate,
             **{key: float(values.mean()) for key, values in metrics.items()},
         }
@@ -108,7 +110,7 @@ class _Log:
             self._next_evaluation = 0.0 if first else end + (end - now) / _EVALUATION_SHARE  # the first compiles
             record |= self._measured
         self._record(record)
-        note = f"{rate:.0f} images/s  loss {record['loss']:.3g}"
+        note = f"epoch {record['epochs']:.2f}  {rate:.0f} images/s  loss {record['loss']:.3g}"
         if self._measured:
             train, test = self._measured["train_psnr"], self._measured["test_psnr"]
             note += f"  PSNR train {train:.2f} test {test:.2f} gap {train - test:+.2f} dB"
