@@ -47,13 +47,13 @@ def build(config: Mapping, name: str) -> Parts:
 
 
 def _build(seed: int, name: str, *, data: dict, model: dict, noise: dict, optim: dict) -> Parts:
-    sampler = _pick("data", SAMPLERS, data.pop("name"))
+    sampler = _pick("data.name", SAMPLERS, data.pop("name"))
     set_size, subset = data.pop("set_size"), data.pop("subset")
     _check_fields("data", data, sampler)
     sample = functools.partial(sampler, **data)
     image_shape = jax.eval_shape(sample, jax.random.key(0)).shape
 
-    module = _pick("model", MODELS, model.pop("name"))
+    module = _pick("model.name", MODELS, model.pop("name"))
     _check_fields("model", model, module)
     network = module(**model)
     jax.eval_shape(network.init, jax.random.key(0), jnp.zeros((1, *image_shape)))
@@ -84,9 +84,9 @@ def _build(seed: int, name: str, *, data: dict, model: dict, noise: dict, optim:
     )
 
 
-def _pick(section: str, choices: Mapping[str, Any], name: str) -> Any:
+def _pick(field: str, choices: Mapping[str, Any], name: str) -> Any:
     if name not in choices:
-        raise ValueError(f"unknown {section}.name {name!r}{suggest(name, choices)}")
+        raise ValueError(f"unknown {field} {name!r}{suggest(name, choices)}")
     return choices[name]
 
 
@@ -104,7 +104,7 @@ def _check_fields(section: str, fields: Mapping, function: Callable, ignore: tup
 
 def _check_noise(section: Mapping) -> None:
     options = dict(section)
-    law = _pick("noise", noise.LAWS, options.pop("law", "quadratic"))
+    law = _pick("noise.law", noise.LAWS, options.pop("law", "quadratic"))
     _pick("noise.weighting", training.WEIGHTINGS, options.pop("weighting", "none"))
     _check_fields("noise", options, law, ignore=("shape",))
     jax.eval_shape(functools.partial(law, shape=(1,), **options), jax.random.key(0))
@@ -140,6 +140,6 @@ def train_step_of(parts: Parts) -> Callable:
 def check_study(config: Mapping) -> None:
     """ValueError unless the study section names a study and only options that it has."""
     section = config["study"]
-    module = _pick("study", STUDIES, section["name"])
+    module = _pick("study.name", STUDIES, section["name"])
     _check_fields("study.analysis", section["analysis"], module.analyze, ignore=("runs", "progress"))
     _check_fields("study.marks", section["marks"], module.check, ignore=("arrays",))

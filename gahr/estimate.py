@@ -19,7 +19,7 @@ _TRAINING_SHARE = 0.5  # of the matrix-product rate that a training step is assu
 _PASSES = 3  # forward, input gradient and weight gradient
 
 
-def matmul_rate(size: int = 1024, *, repeats: int = 3) -> float:
+def matmul_rate(*, size: int = 1024, repeats: int = 3) -> float:
     """Best float32 matrix-product rate of `repeats` tries on one device, operations per second."""
     matrix = jnp.ones((size, size))
     product = jax.jit(jnp.matmul).lower(matrix, matrix).compile()

@@ -114,7 +114,7 @@ class _Log:
         if self._measured:
             train, test = self._measured["train_psnr"], self._measured["test_psnr"]
             note += f"  PSNR train {train:.2f} test {test:.2f} gap {train - test:+.2f} dB"
-        self._progress.update(self._name, step, self._num_steps, note)
+        self._progress.update(self._name, step, self._num_steps, note=note)
         self._last = (time.monotonic(), step)
 
 

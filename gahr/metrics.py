@@ -33,10 +33,17 @@ def sigma_of_input_psnr(decibel: Array) -> Array:
 def cosine_similarity(one: Array, other: Array, *, centred: bool = True) -> Array:
     """<a, b> / (|a| |b|) per image (...), each image less its mean where `centred`.
 
-    Without centring, the mean grey level inflates the value. The result is 0 where an image is constant.
+    Without centring, the mean grey level inflates the value. The result is 0 where an image is constant, to
+    float32 rounding.
     """
-    if centred:
-        one, other = (image - image.mean(_IMAGE, keepdims=True) for image in (one, other))
-    scale = jnp.sqrt(jnp.sum(one**2, _IMAGE) * jnp.sum(other**2, _IMAGE))
-    inner = jnp.sum(one * other, _IMAGE)
-    return jnp.where(scale > 0, inner / jnp.where(scale > 0, scale, 1), 0)
+    if not centred:
+        return _cosine(one, other, 0.0)
+    # the mean of a constant image is off by rounding, so what is left of it is noise
+    rounding = 1e-12 * jnp.sum(one**2, _IMAGE) * jnp.sum(other**2, _IMAGE)
+    return _cosine(*(image - image.mean(_IMAGE, keepdims=True) for image in (one, other)), rounding)
+
+
+def _cosine(one: Array, other: Array, least: Array) -> Array:
+    squares = jnp.sum(one**2, _IMAGE) * jnp.sum(other**2, _IMAGE)
+    defined = squares > least
+    return jnp.where(defined, jnp.sum(one * other, _IMAGE) / jnp.sqrt(jnp.where(defined, squares, 1)), 0)

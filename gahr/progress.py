@@ -60,7 +60,7 @@ class Progress:
         elif self._mode == "plain":
             print(text, file=sys.stderr, flush=True)
 
-    def update(self, task: str, done: int, total: int, note: str = "") -> None:
+    def update(self, task: str, done: int, total: int, *, note: str = "") -> None:
         """Say that `done` of `total` units of `task` are finished; `note` is shown beside."""
         now = time.monotonic()
         start, first = self._first.setdefault(task, (now, done))

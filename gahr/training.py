@@ -64,7 +64,7 @@ def learning_rate(*, schedule: str = "halving", peak: float = 1e-3, num_steps: i
 
     Args:
       schedule: "halving" halves it after every tenth of the training, nine times (published); "cosine" lowers it
-        to zero along a half cosine; "constant".
+        to zero along a half cosine; "constant". Fewer than ten steps have no tenths, so no halving.
       peak: highest learning rate.
       num_steps: length of the training.
       warmup: steps of linear increase from zero before the schedule starts.

@@ -38,7 +38,7 @@ class StopAfter(Progress):
         super().__init__("off")
         self.step = step
 
-    def update(self, task, done, total, note=""):
+    def update(self, task, done, total, *, note=""):
         self.stop_requested = done >= self.step
 
 

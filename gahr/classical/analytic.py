@@ -29,8 +29,9 @@ def _shrink(mean: Array, eigenvalues: Array, basis: Array, noisy: Array, sigma: 
     variance = jnp.broadcast_to(jnp.square(sigma), lead)[..., None]  # (..., 1)
     spectrum = jnp.broadcast_to(eigenvalues, (*lead, len(eigenvalues)))
     mean = jnp.broadcast_to(mean, noisy.shape)
+    gains = spectrum / jnp.where(spectrum > 0, spectrum + variance, 1)  # 0, not 0/0, where both are zero
     coefficients = (noisy - mean).reshape(*lead, -1) @ basis.T  # (..., K)
-    return mean + (coefficients * spectrum / (spectrum + variance) @ basis).reshape(noisy.shape)
+    return mean + (coefficients * gains @ basis).reshape(noisy.shape)
 
 
 def fit_gaussian(images: Array) -> tuple[Array, Array, Array]:

@@ -78,7 +78,7 @@ def analyze(
         nonlocal done
         done += 1
         progress.check()
-        progress.update("analysis", done, total, note)
+        progress.update("analysis", done, total, note=note)
 
     for name, run in runs.items():
         test, train = run.images("test", num_images), run.images(run.data["subset"], num_images)

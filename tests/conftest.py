@@ -1,0 +1,70 @@
+"""Settings of all tests, and a small trained network."""
+
+import os
+from pathlib import Path
+
+os.environ.setdefault("JAX_PLATFORMS", "cpu")
+os.environ["XLA_FLAGS"] = os.environ.get("XLA_FLAGS", "") + " --xla_force_host_platform_device_count=8"
+
+import functools
+
+import jax
+import optax
+import pytest
+
+from gahr import training
+from gahr.data import calpha
+from gahr.denoiser import bind
+from gahr.models.layers import initialize
+from gahr.models.unet import UNet
+
+jax.config.update("jax_numpy_rank_promotion", "raise")
+jax.config.update(
+    "jax_compilation_cache_dir", str(Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "gahr")
+)
+jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.2)
+jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
+
+
+def with_unit_gains(variables, key):
+    """The variables with standard normal gains: those drawn by `initialize` leave D(y) close to y."""
+    params, treedef = jax.tree.flatten_with_path(variables["params"])
+    leaves = [
+        jax.random.normal(jax.random.fold_in(key, i), leaf.shape) if path[-1].key == "gain" else leaf
+        for i, (path, leaf) in enumerate(params)
+    ]
+    return variables | {"params": jax.tree.unflatten(treedef, leaves)}
+
+
+@pytest.fixture(scope="session")
+def images():
+    """Function (key, number) -> C^alpha images (number, 16, 16, 1)."""
+    sample = jax.jit(jax.vmap(functools.partial(calpha.sample, size=16, alpha=3.0)))
+    return lambda key, number: sample(jax.random.split(key, number))
+
+
+@pytest.fixture(scope="session")
+def trained(images):
+    """(model, variables) of a UNet of 8 features and 2 blocks after 100 steps on 16 x 16 images."""
+    model, key = UNet(features=8, num_blocks=2), jax.random.key(0)
+    variables = with_unit_gains(initialize(model, key, (16, 16, 1)), key)
+    optimizer = optax.adam(5e-3)
+    step = jax.jit(
+        training.make_train_step(model.apply, optimizer, training.denoising_loss, lambda key: images(key, 16))
+    )
+    state = training.init_state(variables, optimizer)
+    for _ in range(100):
+        state, _ = step(state, key)
+    return model, {"params": state.params, "batch_stats": state.batch_stats}
+
+
+@pytest.fixture(scope="session")
+def denoiser(trained):
+    """Denoiser of the trained network."""
+    return bind(*trained)
+
+
+@pytest.fixture(scope="session")
+def noisy(images):
+    """Six noisy images (6, 16, 16, 1) of sigma 0.2 that the network has not seen."""
+    return images(jax.random.key(100), 6) + 0.2 * jax.random.normal(jax.random.key(101), (6, 16, 16, 1))

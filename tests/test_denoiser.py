@@ -1,0 +1,92 @@
+"""Denoisers as plain functions: bind, at, blind, residual, score."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from gahr import denoiser as denoisers
+from gahr.classical.analytic import gaussian
+from gahr.denoiser import at, bind, blind, residual, score
+
+
+@pytest.fixture(scope="module")
+def prior():
+    """Mean (2, 3, 2), eigenvalues (12,) and basis (12, 2, 3, 2) of a Gaussian, and its covariance (12, 12)."""
+    basis = np.linalg.qr(np.random.default_rng(0).normal(size=(12, 12)))[0].T
+    eigenvalues = np.geomspace(1, 1e-3, 12)
+    mean = np.linspace(0.2, 0.8, 12)
+    arrays = (jnp.asarray(array, jnp.float32) for array in (mean.reshape(2, 3, 2), eigenvalues))
+    return (*arrays, jnp.asarray(basis.reshape(12, 2, 3, 2), jnp.float32)), basis.T * eigenvalues @ basis
+
+
+def test_a_bound_network_subtracts_its_evaluation_mode_output(trained, noisy):
+    model, variables = trained
+    expected = noisy - model.apply(variables, noisy, train=False)
+    np.testing.assert_allclose(bind(model, variables)(noisy), expected, atol=1e-6)
+    training_mode, _ = model.apply(variables, noisy, train=True, mutable=["batch_stats"])
+    assert np.abs(noisy - training_mode - expected).max() > 1e-3
+
+
+def test_the_trained_network_removes_noise(denoiser, images):
+    clean = images(jax.random.key(1), 32)
+    noisy = clean + 0.3 * jax.random.normal(jax.random.key(2), clean.shape)
+    assert jnp.mean((denoiser(noisy) - clean) ** 2) < 0.5 * 0.3**2
+
+
+def test_a_bound_network_takes_any_leading_axes(denoiser, noisy):
+    denoised = denoiser(noisy)
+    np.testing.assert_allclose(denoiser(noisy[2]), denoised[2], atol=1e-5)
+    nested = denoiser(noisy.reshape(2, 3, 16, 16, 1))
+    np.testing.assert_allclose(nested, denoised.reshape(nested.shape), atol=1e-5)
+
+
+def test_a_bound_network_is_an_argument_of_jit_and_not_part_of_the_compiled_code(trained, noisy):
+    model, variables = trained
+    denoise = jax.jit(lambda denoiser, noisy: denoiser(noisy))
+    np.testing.assert_allclose(denoise(bind(model, variables), noisy), bind(model, variables)(noisy), atol=1e-5)
+    zero = jax.tree.map(jnp.zeros_like, variables["params"])
+    np.testing.assert_array_equal(denoise(bind(model, variables | {"params": zero}), noisy), noisy)
+    assert jax.make_jaxpr(denoise)(bind(model, variables), noisy).consts == []
+
+
+def test_two_networks_of_one_architecture_share_the_compiled_code(trained, noisy):
+    model, variables = trained
+    traces = []
+
+    @jax.jit
+    def denoise(denoiser, noisy):
+        traces.append(denoiser)
+        return denoiser(noisy)
+
+    denoise(bind(model, variables), noisy)
+    denoise(bind(model, jax.tree.map(jnp.zeros_like, variables)), noisy)
+    assert len(traces) == 1
+
+
+def test_at_fixes_sigma_and_blind_ignores_it():
+    noisy, shrink = jnp.ones((2, 3, 3, 1)), lambda noisy, sigma: noisy * sigma
+    np.testing.assert_allclose(at(shrink, 0.25)(noisy), 0.25 * noisy)
+    np.testing.assert_allclose(blind(at(shrink, 0.25))(noisy, 17.0), 0.25 * noisy)
+
+
+def test_residual_is_what_the_denoiser_takes_away():
+    noisy = jax.random.normal(jax.random.key(3), (2, 3, 3, 1))
+    np.testing.assert_allclose(residual(lambda noisy: 0.2 * noisy, noisy), 0.8 * noisy, rtol=1e-6)
+
+
+@pytest.mark.parametrize("sigma", [0.05, np.float32(0.5), jnp.array([0.1, 1.0, 2.0])])
+def test_score_of_a_gaussian_posterior_mean_is_the_gradient_of_the_log_density(prior, sigma):
+    arguments, covariance = prior
+    noisy = jax.random.normal(jax.random.key(4), (3, 2, 3, 2))
+    found = score(at(gaussian(*arguments), sigma), noisy, sigma)
+    for i, level in enumerate(np.broadcast_to(np.asarray(sigma, np.float64), 3)):
+        deviation = np.ravel(noisy[i] - arguments[0])
+        expected = -np.linalg.solve(covariance + level**2 * np.eye(12), deviation)
+        np.testing.assert_allclose(np.ravel(found[i]), expected, rtol=1e-3, atol=1e-3 * np.abs(expected).max())
+
+
+def test_score_is_minus_the_residual_over_the_variance_of_each_image():
+    noisy, sigma = jax.random.normal(jax.random.key(5), (2, 3, 4, 4, 1)), jnp.arange(1.0, 7.0).reshape(2, 3)
+    found = denoisers.score(lambda noisy: 0.5 * noisy, noisy, sigma)
+    np.testing.assert_allclose(found, -0.5 * noisy / np.asarray(sigma)[..., None, None, None] ** 2, rtol=1e-5)

@@ -1,0 +1,55 @@
+"""Measures of image difference against closed forms."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from gahr import metrics
+
+
+def test_psnr_of_a_constant_error_is_minus_twenty_log_of_it():
+    clean = jax.random.uniform(jax.random.key(0), (2, 3, 4, 5, 2))
+    error = jnp.array([[1.0, 0.1, 0.01], [0.5, 0.2, 2.0]])[..., None, None, None]
+    expected = -20 * np.log10(error[..., 0, 0, 0])
+    np.testing.assert_allclose(metrics.psnr(clean, clean + error), expected, atol=1e-3)
+
+
+def test_mse_is_a_mean_over_pixels_and_channels_of_each_image():
+    clean = jnp.zeros((2, 2, 2, 2)).at[1, 0, 0, 1].set(4.0)
+    np.testing.assert_allclose(metrics.mse(clean, jnp.zeros_like(clean)), [0, 2])
+
+
+def test_psnr_of_identical_images_is_infinite():
+    clean = jnp.ones((1, 4, 4, 1))
+    assert metrics.psnr(clean, clean)[0] == jnp.inf
+
+
+def test_input_psnr_and_sigma_of_input_psnr_are_inverse():
+    decibel = jnp.linspace(-5, 45, 11)
+    np.testing.assert_allclose(metrics.input_psnr(metrics.sigma_of_input_psnr(decibel)), decibel, atol=1e-4)
+    np.testing.assert_allclose(metrics.sigma_of_input_psnr(jnp.array([0.0, 20.0, 34.0])), [1, 0.1, 0.019953], rtol=1e-4)
+
+
+@pytest.mark.parametrize("centred", [True, False])
+def test_cosine_similarity_ignores_scale_but_not_sign(centred):
+    image = jax.random.uniform(jax.random.key(1), (3, 8, 8, 1))
+    factor = jnp.array([2.0, 0.1, -3.0])[:, None, None, None]
+    similarity = metrics.cosine_similarity(image, factor * image, centred=centred)
+    np.testing.assert_allclose(similarity, [1, 1, -1], atol=1e-5)
+
+
+def test_cosine_similarity_of_orthogonal_images_is_raised_by_their_means():
+    rows, columns = jnp.meshgrid(jnp.array([1.0, -1.0]), jnp.array([1.0, -1.0]), indexing="ij")
+    one, other = rows[..., None] + 2, columns[..., None] + 1  # of norms^2 4 (1 + 4), 4 (1 + 1); inner product 4 * 2
+    np.testing.assert_allclose(metrics.cosine_similarity(one, other), 0, atol=1e-6)
+    np.testing.assert_allclose(metrics.cosine_similarity(one, other, centred=False), 2 / np.sqrt(10), rtol=1e-6)
+
+
+@pytest.mark.parametrize("size", [4, 15, 80])
+@pytest.mark.parametrize("level", [0.0, 0.3, 0.7, 1.0])
+def test_cosine_similarity_with_a_constant_image_is_zero(size, level):
+    image = jax.random.uniform(jax.random.key(2), (size, size, 1))
+    constant = jnp.full_like(image, level)
+    np.testing.assert_allclose(metrics.cosine_similarity(constant, image), 0, atol=1e-6)
+    np.testing.assert_allclose(metrics.cosine_similarity(constant, constant), 0, atol=1e-6)
