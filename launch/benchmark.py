@@ -56,7 +56,7 @@ flags.DEFINE_string("output", None, "JSON file to write the results to.")
 
 def forward_flop(size: Size) -> int:
     """FLOP of the UNet's forward pass on one image with one channel; see COUNTING."""
-    conv = lambda level, channels, features: 18 * channels * features * (size.side // 2**level) ** 2  # noqa: E731
+    conv = lambda level, channels, features: 18 * channels * features * (size.side // 2**level) ** 2
     width = [size.features * 2**level for level in range(size.num_blocks + 1)]
     total, channels = 0, 1
     for level, features in enumerate(width):
@@ -96,7 +96,7 @@ def network(size: Size) -> tuple[Callable[[], object], Callable[[], object]]:
     variables = initialize(model, key, images.shape[1:])
     optimizer = optax.adam(1e-3)
     step = jax.jit(make_train_step(model.apply, optimizer, denoising_loss, lambda _: images), donate_argnums=0)
-    forward = jax.jit(lambda variables, noisy: model.apply(variables, noisy))
+    forward = jax.jit(model.apply)
     state = init_state(jax.tree.map(jnp.copy, variables), optimizer)
 
     def train() -> object:
@@ -148,7 +148,8 @@ def main(_) -> None:
                   f"{r['forward_share']:7.2f}", flush=True)  # fmt: skip
     if FLAGS.output:
         with open(FLAGS.output, "w") as file:
-            json.dump({"devices": devices, "versions": versions, "counting": COUNTING, "sizes": results}, file, indent=2)
+            report = {"devices": devices, "versions": versions, "counting": COUNTING, "sizes": results}
+            json.dump(report, file, indent=2)
 
 
 if __name__ == "__main__":

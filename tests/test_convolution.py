@@ -1,0 +1,179 @@
+"""The convolution against its definition and against XLA's; the norm's one-pass standard deviation."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from jax import lax
+from jax.sharding import AxisType, NamedSharding, PartitionSpec
+
+from gahr.models.convolution import conv2d
+from gahr.models.layers import BiasFreeBatchNorm
+
+SHAPES = [  # N, H, W, C, F: every form that the convolution takes on a CPU
+    (2, 5, 7, 1, 6),
+    (3, 4, 6, 6, 1),
+    (3, 7, 5, 6, 9),
+    (7, 2, 4, 64, 33),
+    (2, 1, 1, 32, 32),
+    (4, 3, 4, 130, 128),
+]
+shapes = pytest.mark.parametrize("shape", SHAPES, ids=str)
+
+
+def reference(images, kernel):
+    return lax.conv_general_dilated(images, kernel, (1, 1), "SAME", dimension_numbers=("NHWC", "HWIO", "NHWC"))
+
+
+def arguments(shape, seed=0):
+    """Images and kernel, standard normal."""
+    *sides, channels, features = shape
+    key_images, key_kernel = jax.random.split(jax.random.key(seed))
+    images = jax.random.normal(key_images, (*sides, channels))
+    return images, jax.random.normal(key_kernel, (3, 3, channels, features))
+
+
+def assert_close(found, expected, relative=1e-5):
+    """Equal up to a fraction of the largest entry, array by array."""
+    for a, b in zip(jax.tree.leaves(found), jax.tree.leaves(expected), strict=True):
+        scale = np.abs(np.asarray(b, np.float64)).max()
+        np.testing.assert_allclose(np.asarray(a, np.float64), np.asarray(b, np.float64), rtol=0, atol=relative * scale)
+
+
+def inner(a, b):
+    return sum(jnp.vdot(x, y) for x, y in zip(jax.tree.leaves(a), jax.tree.leaves(b), strict=True))
+
+
+@shapes
+def test_value_is_the_defining_sum(shape):
+    images, kernel = (np.asarray(a, np.float64) for a in arguments(shape))
+    _, height, width, _ = images.shape
+    padded = np.pad(images, ((0, 0), (1, 1), (1, 1), (0, 0)))
+    expected = sum(padded[:, i : i + height, j : j + width] @ kernel[i, j] for i in range(3) for j in range(3))
+    assert_close(jax.jit(conv2d)(*arguments(shape)), expected)
+
+
+@shapes
+def test_gradients_are_those_of_xla(shape):
+    at = arguments(shape)
+
+    def gradients(function):
+        return jax.jit(jax.grad(lambda x, k: jnp.sum(jnp.sin(function(x, k))), (0, 1)))(*at)
+
+    assert_close(gradients(conv2d), gradients(reference))
+
+
+@shapes
+def test_forward_and_reverse_mode_are_adjoint(shape):
+    """<u, J v> = <J^T u, v>, and J v is the product rule's."""
+    at, direction = arguments(shape), arguments(shape, seed=1)
+
+    @jax.jit
+    def products(at, direction):
+        value, push = jax.linearize(conv2d, *at)
+        _, pull = jax.vjp(conv2d, *at)
+        pushed = push(*direction)
+        probe = jnp.cos(jnp.arange(value.size, dtype=jnp.float32)).reshape(value.shape)
+        scale = jnp.linalg.norm(probe) * jnp.linalg.norm(pushed)
+        gap = (inner(probe, pushed) - inner(pull(probe), direction)) / scale
+        expected = reference(direction[0], at[1]) + reference(at[0], direction[1])
+        return gap, (pushed, jax.jvp(conv2d, at, direction)[1]), (expected, expected)
+
+    gap, found, expected = products(at, direction)
+    assert abs(gap) < 1e-5
+    assert_close(found, expected)
+
+
+@pytest.mark.parametrize("shape", [(1, 4, 3, 1, 5), (1, 4, 3, 5, 1), (1, 3, 4, 6, 5), (1, 4, 4, 32, 33)], ids=str)
+def test_batched_pushes_give_the_matrix(shape):
+    """Columns by chunks of `linearize`, as the analysis takes them, are rows by `vjp` under vmap, transposed."""
+    images, kernel = arguments(shape)
+
+    @jax.jit
+    def both(images, kernel):
+        value, push = jax.linearize(lambda images: conv2d(images, kernel), images)
+        columns = lax.map(push, jnp.eye(images.size).reshape(-1, *images.shape), batch_size=7)
+        _, pull = jax.vjp(lambda images: conv2d(images, kernel), images)
+        (rows,) = jax.vmap(pull)(jnp.eye(value.size).reshape(-1, *value.shape))
+        return columns.reshape(images.size, -1).T, rows.reshape(value.size, -1)
+
+    assert_close(*both(images, kernel))
+
+
+@pytest.mark.parametrize("shape", [(4, 3, 4, 1, 5), (4, 3, 4, 6, 5), (4, 4, 3, 32, 33)], ids=str)
+def test_per_image_kernel_gradients_add_up(shape):
+    images, kernel = arguments(shape)
+
+    def gradient(kernel, images):
+        return jax.grad(lambda kernel: jnp.sum(jnp.sin(conv2d(images, kernel))))(kernel)
+
+    each = jax.jit(jax.vmap(gradient, (None, 0)))(kernel, images[:, None])
+    assert_close(each.sum(0), jax.jit(gradient)(kernel, images))
+
+
+@pytest.mark.parametrize("shape", [(2, 3, 4, 5, 1), (2, 3, 4, 6, 5), (2, 4, 3, 32, 33)], ids=str)
+def test_second_derivatives(shape):
+    """Forward over reverse, of the sum of squares of a bilinear function along a line."""
+    at, direction = arguments(shape), arguments(shape, seed=1)
+
+    def along(function):
+        line = lambda t: jnp.mean(function(at[0] + t * direction[0], at[1] + t * direction[1]) ** 2)
+        return jax.jit(jax.hessian(line))(0.5)
+
+    assert_close(along(conv2d), along(reference))
+
+
+@pytest.mark.parametrize("shape", [(3, 4, 5, 1, 6), (3, 4, 5, 6, 1), (8, 4, 5, 32, 33)], ids=str)
+def test_bfloat16(shape):
+    """Rounded once per product or sum at worst: three digits of the float32 result."""
+    at = [a.astype(jnp.bfloat16) for a in arguments(shape)]
+
+    def value_and_gradients(at):
+        value, pull = jax.vjp(conv2d, *at)
+        return value, pull(jnp.ones_like(value))
+
+    found = jax.jit(value_and_gradients)(at)
+    assert all(leaf.dtype == jnp.bfloat16 for leaf in jax.tree.leaves(found))
+    assert_close(found, jax.jit(value_and_gradients)([a.astype(jnp.float32) for a in at]), relative=2e-2)
+
+
+@pytest.mark.parametrize("shape", [(16, 4, 5, 1, 6), (16, 4, 5, 6, 1), (16, 4, 5, 6, 7), (16, 4, 5, 32, 33)], ids=str)
+def test_batch_on_eight_devices(shape):
+    mesh = jax.make_mesh((8,), ("data",), axis_types=(AxisType.Auto,))
+    images, kernel = arguments(shape)
+    spread = (
+        jax.device_put(images, NamedSharding(mesh, PartitionSpec("data"))),
+        jax.device_put(kernel, NamedSharding(mesh, PartitionSpec())),
+    )
+
+    @jax.jit
+    def value_and_gradients(images, kernel):
+        value, pull = jax.vjp(conv2d, images, kernel)
+        return value, pull(jnp.sin(value))
+
+    assert_close(value_and_gradients(*spread), value_and_gradients(images, kernel))
+
+
+@pytest.mark.parametrize("mean", [0.0, 100.0])
+def test_standard_deviation_keeps_its_digits_at_a_large_mean(mean):
+    """Value and gradient of x -> sum w x gain / sd(x), against the formula in float64.
+
+    With m the mean, n the count and s = sum w x per channel: gain (w / sd - s (x - m) / (n sd^3)).
+    """
+    key_images, key_weights = jax.random.split(jax.random.key(0))
+    images = mean + jax.random.normal(key_images, (4, 6, 5, 3)) * jnp.array([0.1, 1.0, 3.0]).reshape(1, 1, 1, 3)
+    weights = jax.random.normal(key_weights, images.shape)
+    norm = BiasFreeBatchNorm()
+    variables = {"params": {"gain": jnp.array([1.0, 2.0, -1.0])}, "batch_stats": {"sd": jnp.ones(3)}}
+
+    @jax.jit
+    @jax.value_and_grad
+    def found(images):
+        return jnp.sum(weights * norm.apply(variables, images, train=True, mutable=["batch_stats"])[0])
+
+    x, w, gain = (np.asarray(a, np.float64) for a in (images, weights, variables["params"]["gain"]))
+    centred = x - x.mean((0, 1, 2))
+    sd = np.sqrt((centred**2).mean((0, 1, 2)) + 1e-5)
+    s = (w * x).sum((0, 1, 2))
+    gradient = gain * (w / sd - s * centred / (x[..., 0].size * sd**3))
+    assert_close(found(images), ((gain * s / sd).sum(), gradient), relative=2e-5)
