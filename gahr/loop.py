@@ -32,8 +32,8 @@ def fit(
 ) -> TrainState:
     """Train from `state` to `num_steps`, saving as it goes.
 
-    A checkpoint is written every `checkpoint_seconds`, at the end and when a stop is asked for, and only of a state all of
-    whose losses and gradients so far were finite. Logging and checkpoints never change what is computed.
+    A checkpoint is written every `checkpoint_seconds`, at the end and when a stop is asked for, and only of a state
+    all of whose losses and gradients so far were finite. Logging and checkpoints never change what is computed.
 
     Args:
       state: state to start from, as new or as restored; its memory is reused.

@@ -22,6 +22,7 @@ import jaxlib
 import optax
 from absl import app, flags
 
+from gahr.estimate import forward_operations
 from gahr.models.layers import initialize
 from gahr.models.unet import UNet
 from gahr.training import denoising_loss, init_state, make_train_step
@@ -52,20 +53,6 @@ flags.DEFINE_multi_enum("only", None, list(SIZES), "Size to measure; repeat it f
 flags.DEFINE_integer("rounds", 5, "Rounds; each measures the product, the training step and the forward pass.", 1)
 flags.DEFINE_float("seconds", 1.0, "Seconds each of them runs in a round, at least one call.", 0.0)
 flags.DEFINE_string("output", None, "JSON file to write the results to.")
-
-
-def forward_flop(size: Size) -> int:
-    """FLOP of the UNet's forward pass on one image with one channel; see COUNTING."""
-    conv = lambda level, channels, features: 18 * channels * features * (size.side // 2**level) ** 2
-    width = [size.features * 2**level for level in range(size.num_blocks + 1)]
-    total, channels = 0, 1
-    for level, features in enumerate(width):
-        total += conv(level, channels, features) + conv(level, features, features)
-        channels = features
-    for level, features in enumerate(width[:-1]):
-        total += 2 * width[level + 1] * features * (size.side // 2**level) ** 2  # upsampling
-        total += conv(level, 2 * features, features) + (conv(level, features, features) if level else 0)
-    return total + conv(0, size.features, 1)
 
 
 def rate(call: Callable[[], object], seconds: float) -> float:
@@ -117,7 +104,7 @@ def measure(size: Size, rounds: int, seconds: float) -> dict:
         rows["matmul"].append(max(2e-9 * n**3 * rate(call, seconds / 4) for n, call in products.items()))
         rows["train"].append(size.batch * rate(train, seconds))
         rows["forward"].append(size.batch * rate(forward, seconds))
-    gflop = 1e-9 * forward_flop(size)
+    gflop = 1e-9 * forward_operations(UNet(size.features, size.num_blocks), (size.side, size.side, 1))
     result = {"size": size._asdict(), "forward_gflop_per_image": gflop}
     for name, summary in (("best", max), ("median", statistics.median)):
         matmul, train_rate, forward_rate = (summary(rows[key]) for key in rows)
