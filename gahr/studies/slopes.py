@@ -244,7 +244,7 @@ def _draw_curves(curves, slopes, arrays, name: str, colour: str, *, alone: bool)
     for place, (text, value, style) in enumerate(lines):
         slopes.axhline(value, ls=style, lw=1, color="black" if alone else colour)
         label = dict(fontsize=6.5, va="center", backgroundcolor="white", bbox=dict(pad=0.5, fc="white", ec="none"))
-        slopes.text(levels[0] + place * 0.36 * np.ptp(levels), value, f"{text} {value:.2f}", **label)
+        slopes.text(levels[0] + place * 0.27 * np.ptp(levels), value, f"{text} {value:.2f}", **label)
 
 
 def _once(alone: bool, label: str) -> str | None:
