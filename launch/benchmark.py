@@ -20,7 +20,7 @@ import jax
 import jax.numpy as jnp
 import jaxlib
 import optax
-from absl import app, flags
+from absl import app, flags, logging
 
 from gahr.estimate import forward_operations
 from gahr.models.layers import initialize
@@ -119,6 +119,7 @@ def measure(size: Size, rounds: int, seconds: float) -> dict:
 
 
 def main(_) -> None:
+    logging.set_verbosity(logging.WARNING)  # JAX reports the backends it does not find
     versions = {"jax": jax.__version__, "jaxlib": jaxlib.__version__, "flax": flax.__version__}
     devices = [f"{device.platform} {device.device_kind}" for device in jax.devices()]
     print("devices:", ", ".join(devices), "| versions:", *(f"{name} {value}" for name, value in versions.items()))

@@ -32,15 +32,6 @@ def _direct(images: Array, kernel: Array) -> Array:
     return lax.conv_general_dilated(images, kernel, (1, 1), "SAME", dimension_numbers=("NHWC", "HWIO", "NHWC"))
 
 
-def _on_cpu(images: Array, kernel: Array) -> Array:
-    channels, features = kernel.shape[2:]
-    if features <= _FEW:
-        return _to_few(images, kernel)
-    if channels <= _FEW:
-        return _from_few(images, kernel)
-    return _from_many(images, kernel)
-
-
 def _shifts(images: Array) -> list[Array]:
     """The nine (N, H, W, ...) that a 3 x 3 kernel meets, in the order of its entries."""
     height, width = images.shape[1:3]
@@ -55,8 +46,10 @@ def _from_few(images: Array, kernel: Array) -> Array:
 
 def _to_few(images: Array, kernel: Array) -> Array:
     """The nine products with one kernel entry each, shifted and added."""
-    products = jnp.tensordot(images, kernel.reshape(9, *kernel.shape[2:]), ((3,), (1,)))  # (N, H, W, 9, F)
-    return sum(shifted[..., k, :] for k, shifted in enumerate(_shifts(products)))
+    exact = jnp.promote_types(images.dtype, jnp.float32)
+    entries = kernel.reshape(9, *kernel.shape[2:])
+    products = jnp.tensordot(images, entries, ((3,), (1,)), preferred_element_type=exact)  # (N, H, W, 9, F)
+    return sum(shifted[..., k, :] for k, shifted in enumerate(_shifts(products))).astype(images.dtype)
 
 
 def _strip(images: Array, kernel: Array) -> Array:
@@ -70,28 +63,41 @@ def _strip(images: Array, kernel: Array) -> Array:
 
 @partial(jax.checkpoint, prevent_cse=False)
 def _pieces(images: Array, kernel: Array) -> Array:
-    """Convolutions of parts of the batch. Without the checkpoint, copies of the parts would be kept."""
+    """Convolutions of parts of the batch. Without the checkpoint, copies of the parts would be kept.
+
+    Casting the kernel for each part adds up the parts' gradients in float32.
+    """
     pieces = max(k for k in range(1, _PIECES + 1) if images.shape[0] % k == 0)
-    return jnp.concatenate([_direct(part, kernel) for part in jnp.split(images, pieces)])
+    exact = kernel.astype(jnp.promote_types(kernel.dtype, jnp.float32))
+    return jnp.concatenate([_direct(part, exact.astype(kernel.dtype)) for part in jnp.split(images, pieces)])
 
 
 def _in_images(images: Array, kernel: Array) -> Array:
     """The form whose transpose in the images is fast too."""
-    return _strip(images, kernel) if _NARROW <= min(kernel.shape[2:]) < _BROAD else _direct(images, kernel)
+    channels, features = kernel.shape[2:]
+    if features <= _FEW:
+        return _to_few(images, kernel)
+    if channels <= _FEW:
+        return _from_few(images, kernel)
+    if _NARROW <= min(channels, features) < _BROAD:
+        return _strip(images, kernel)
+    return _direct(images, kernel)
 
 
 def _in_kernel(images: Array, kernel: Array) -> Array:
     """The form whose transpose in the kernel is fast."""
+    if kernel.shape[-1] <= _FEW:
+        return _to_few(images, kernel)
     return _pieces(images, kernel) if min(kernel.shape[2:]) >= _NARROW else _direct(images, kernel)
 
 
 @jax.custom_jvp
-def _from_many(images: Array, kernel: Array) -> Array:
+def _on_cpu(images: Array, kernel: Array) -> Array:
     return _in_images(images, kernel)
 
 
-@partial(_from_many.defjvp, symbolic_zeros=True)
-def _from_many_jvp(primals: tuple, tangents: tuple) -> tuple[Array, Array]:
+@partial(_on_cpu.defjvp, symbolic_zeros=True)
+def _on_cpu_jvp(primals: tuple, tangents: tuple) -> tuple[Array, Array]:
     """A product's rule; reverse mode transposes each term, so each comes in the form that suits it."""
     (images, kernel), (d_images, d_kernel) = primals, tangents
     terms = []
@@ -99,4 +105,4 @@ def _from_many_jvp(primals: tuple, tangents: tuple) -> tuple[Array, Array]:
         terms.append(_in_images(d_images, kernel))
     if not isinstance(d_kernel, SymbolicZero):
         terms.append(_in_kernel(images, d_kernel))
-    return _from_many(images, kernel), sum(terms[1:], terms[0])
+    return _on_cpu(images, kernel), sum(terms[1:], terms[0])
