@@ -8,7 +8,7 @@ import jax
 import numpy as np
 import orbax.checkpoint as ocp
 from safetensors import safe_open
-from safetensors.numpy import save_file
+from safetensors.numpy import save
 
 from gahr.types import PyTree
 
@@ -83,20 +83,20 @@ class Checkpoints:
         self._manager.close()
 
 
-def export_arrays(path: Path, variables: PyTree, description: dict) -> None:
-    """Write variables as a safetensors file of plain names such as "params/output_conv/kernel".
+def export_arrays(variables: PyTree, description: dict) -> bytes:
+    """Content of a safetensors file that names variables plainly, such as "params/output_conv/kernel".
 
     Args:
-      path: file to write; replaced as a whole.
       variables: nested dictionary of arrays.
       description: what the arrays are (JSON values), stored in the file's header.
+
+    Returns:
+      The bytes to write; `import_arrays` reads the file.
     """
     flat, _ = jax.tree.flatten_with_path(variables)
     arrays = {"/".join(str(part.key) for part in parts): np.ascontiguousarray(leaf) for parts, leaf in flat}
     header = json.dumps({"version": _FORMAT_VERSION, **description})
-    partial = path.with_name(path.name + ".partial")
-    save_file(arrays, partial, metadata={"gahr": header})  # one entry: several come in an order that varies
-    partial.replace(path)
+    return save(arrays, metadata={"gahr": header})  # one entry: several come in an order that varies
 
 
 def import_arrays(path: Path) -> tuple[PyTree, dict]:

@@ -95,7 +95,8 @@ def _train_run(config: Mapping, name: str, parts: Parts, directory: Path, progre
     )
     checkpoints.close()
     description = {"model": dict(config["runs"][name]["model"]), "step": int(state.step)}
-    export_arrays(directory / _WEIGHTS, _variables(state), description)
+    weights = export_arrays(_variables(state), description)
+    run_directory.write_whole(directory / _WEIGHTS, lambda file: file.write(weights))
 
 
 def _variables(state: TrainState) -> dict:

@@ -66,15 +66,22 @@ def psnr_slope(input_psnr: Array, psnr: Array, *, between: tuple[float, float]) 
       ValueError: fewer than two levels in the range, or fewer than two images.
     """
     input_psnr, psnr = np.asarray(input_psnr), np.asarray(psnr)
-    low, high = between
-    inside = (input_psnr >= low - 1e-4) & (input_psnr <= high + 1e-4)
+    inside = levels_between(input_psnr, between)
     if inside.sum() < 2:
-        raise ValueError(f"the range {low:g} to {high:g} dB holds {inside.sum()} noise levels; a slope needs two")
+        raise ValueError(
+            f"the range {between[0]:g} to {between[1]:g} dB holds {inside.sum()} noise levels; a slope needs two"
+        )
     if psnr.ndim != 2 or len(psnr) < 2:
         raise ValueError(f"psnr must be (N, S) with N >= 2 for a standard error, got shape {psnr.shape}")
     centred = input_psnr[inside] - input_psnr[inside].mean()
     slopes = psnr[:, inside] @ (centred / (centred**2).sum())  # (N,)
     return Slope(slopes.mean(), slopes.std(ddof=1) / np.sqrt(len(slopes)))
+
+
+def levels_between(input_psnr: Array, between: tuple[float, float]) -> np.ndarray:
+    """Mask (S,) of the levels from lowest to highest dB, ends included to rounding."""
+    low, high = between
+    return (input_psnr >= low - 1e-4) & (input_psnr <= high + 1e-4)
 
 
 def local_slope(input_psnr: Array, psnr: Array) -> Array:
