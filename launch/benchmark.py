@@ -22,6 +22,7 @@ import jaxlib
 import optax
 from absl import app, flags, logging
 
+from gahr import memory
 from gahr.estimate import forward_operations
 from gahr.models.layers import initialize
 from gahr.models.unet import UNet
@@ -119,6 +120,7 @@ def measure(size: Size, rounds: int, seconds: float) -> dict:
 
 
 def main(_) -> None:
+    memory.keep()
     logging.set_verbosity(logging.WARNING)  # JAX reports the backends it does not find
     versions = {"jax": jax.__version__, "jaxlib": jaxlib.__version__, "flax": flax.__version__}
     devices = [f"{device.platform} {device.device_kind}" for device in jax.devices()]

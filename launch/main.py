@@ -15,6 +15,8 @@ from pathlib import Path
 from absl import app, flags, logging
 from ml_collections import config_flags
 
+from gahr import memory
+
 FLAGS = flags.FLAGS
 _CONFIG = config_flags.DEFINE_config_file("config", None, "Config file, with arguments after a colon.")
 _WORKDIR = flags.DEFINE_string("workdir", None, "Run directory; left out, runs/NAME-ARGUMENTS.")
@@ -58,6 +60,7 @@ def main(argv: list[str]) -> None:
     if _CONFIG.value is None:
         raise ValueError("--config is needed, for instance --config configs/calpha.py:alpha=3")
     logging.set_verbosity(logging.WARNING)
+    memory.keep()
     _use_compile_cache()
     from gahr import estimate, experiment, report
     from gahr.progress import Interrupted, Progress

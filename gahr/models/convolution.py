@@ -14,9 +14,10 @@ from jax.custom_derivatives import SymbolicZero
 from gahr.types import Array
 
 _FEW = 4  # up to so many channels on one side, a matrix product is faster
-_NARROW = 32  # from so many channels on both sides on, one call leaves cores idle
-_BROAD = 128  # from so many on, its forward form uses them all
+_NARROW = 32  # from so many channels on, on one side, one call leaves cores idle
+_BROAD = 128  # from so many on both sides on, its forward form uses them all
 _PIECES = 8  # of the batch, whose weight gradients run side by side
+_SMALL = 256  # pixels, below which the parts are too short to gain
 
 
 def conv2d(images: Array, kernel: Array) -> Array:
@@ -79,7 +80,7 @@ def _in_images(images: Array, kernel: Array) -> Array:
         return _to_few(images, kernel)
     if channels <= _FEW:
         return _from_few(images, kernel)
-    if _NARROW <= min(channels, features) < _BROAD:
+    if max(channels, features) >= _NARROW and min(channels, features) < _BROAD:
         return _strip(images, kernel)
     return _direct(images, kernel)
 
@@ -88,7 +89,8 @@ def _in_kernel(images: Array, kernel: Array) -> Array:
     """The form whose transpose in the kernel is fast."""
     if kernel.shape[-1] <= _FEW:
         return _to_few(images, kernel)
-    return _pieces(images, kernel) if min(kernel.shape[2:]) >= _NARROW else _direct(images, kernel)
+    large = images.shape[1] * images.shape[2] >= _SMALL and min(kernel.shape[2:]) >= _NARROW
+    return _pieces(images, kernel) if large else _direct(images, kernel)
 
 
 @jax.custom_jvp
