@@ -4,7 +4,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+import scipy.special
 
+from gahr.classical import analytic
 from gahr.classical.analytic import fit_gaussian, gaussian
 
 SHAPE, DIMENSION = (3, 4, 2), 24
@@ -90,3 +92,89 @@ def test_fitted_denoiser_takes_noise_away_from_the_span_of_the_images():
     outside = np.linalg.svd(flat)[2][5:].reshape(-1, *SHAPE)
     mean = images.mean(0, keepdims=True)
     np.testing.assert_allclose(denoiser(mean + outside, 1e-2), np.repeat(mean, len(outside), axis=0), atol=0.01)
+
+
+SMALL = (3, 2, 2)
+NOISY = jax.random.normal(jax.random.key(20), SMALL)
+
+
+@pytest.mark.parametrize("chunk", [1, 7, 1000])
+@pytest.mark.parametrize("sigma", [0.2, 1.0, 5.0])
+def test_the_mean_of_point_masses(sigma, chunk):
+    images = np.random.default_rng(0).normal(size=(50, *SMALL))
+    exponents = -np.sum((np.asarray(NOISY, np.float64) - images) ** 2, (1, 2, 3)) / (2 * sigma**2)
+    weights = np.exp(exponents - exponents.max())
+    weights /= weights.sum()
+    denoiser = analytic.points(jnp.asarray(images, jnp.float32), chunk=chunk)
+    expected = np.tensordot(weights, images, 1)
+    np.testing.assert_allclose(denoiser(NOISY, sigma), expected, atol=2e-4)
+    per_image = denoiser(jnp.stack([NOISY, 2 * NOISY]), jnp.array([sigma, 0.5]))
+    np.testing.assert_allclose(per_image[0], expected, atol=2e-4)
+    centred = (images - expected).reshape(50, -1)
+    jacobian = (centred.T * weights) @ centred / sigma**2
+    found = analytic.points_jacobian(jnp.asarray(images, jnp.float32), NOISY, sigma)
+    np.testing.assert_allclose(found, jacobian, atol=2e-3 * max(1, abs(jacobian).max()))
+
+
+def mixture_parameters(rank):
+    bases = jnp.linalg.qr(jax.random.normal(jax.random.key(21), (3, 12, rank)))[0].swapaxes(1, 2)
+    eigenvalues = jax.random.uniform(jax.random.key(22), (3, rank), minval=0.1, maxval=2)
+    means = jax.random.normal(jax.random.key(23), (3, *SMALL))
+    return jnp.array([0.2, 0.3, 0.5]), means, eigenvalues, bases.reshape(3, rank, *SMALL)
+
+
+@pytest.mark.parametrize("rank", [4, 12])
+@pytest.mark.parametrize("sigma", [0.3, 1.0])
+def test_a_mixture_is_tweedies_step_on_its_density(rank, sigma):
+    """D(y) = y + sigma^2 grad ln p_sigma(y), from full covariances and determinants."""
+    weights, means, eigenvalues, bases = mixture_parameters(rank)
+    rows = bases.reshape(3, rank, 12)
+    covariances = jnp.einsum("jkd,jk,jke->jde", rows, eigenvalues, rows) + sigma**2 * jnp.eye(12)[None]
+
+    def log_density(flat):
+        differences = flat[None] - means.reshape(3, 12)
+        quadratic = jnp.einsum("jd,jd->j", differences, jnp.linalg.solve(covariances, differences[..., None])[..., 0])
+        return jax.nn.logsumexp(jnp.log(weights) - quadratic / 2 - jnp.linalg.slogdet(covariances)[1] / 2)
+
+    expected = NOISY.ravel() + sigma**2 * jax.grad(log_density)(NOISY.ravel())
+    denoiser = analytic.mixture(weights, means, eigenvalues, bases)
+    np.testing.assert_allclose(denoiser(NOISY, sigma).ravel(), expected, atol=1e-4)
+    jacobian = jnp.eye(12) + sigma**2 * jax.hessian(log_density)(NOISY.ravel())
+    found = analytic.mixture_jacobian(weights, means, eigenvalues, bases, NOISY, sigma)
+    np.testing.assert_allclose(found, jacobian, atol=2e-4)
+
+
+def test_a_mixture_of_subspaces_projects_on_the_nearest_as_sigma_falls():
+    weights, means, eigenvalues, bases = mixture_parameters(4)
+    clean = means[1] + 2 * bases[1, 0] - bases[1, 3]
+    denoiser = analytic.mixture(weights, means, eigenvalues, bases)
+    noisy = clean + 0.01 * NOISY
+    rows = bases[1].reshape(4, 12)
+    projected = means[1].ravel() + rows.T @ (rows @ (noisy - means[1]).ravel())
+    np.testing.assert_allclose(denoiser(noisy, 1e-3).ravel(), projected, atol=1e-4)
+
+
+@pytest.mark.parametrize(("dimension", "argument"), [(2, 0.1), (2, 1e3), (16, 1.0), (16, 100.0), (256, 1e5)])
+def test_the_sphere_is_a_ratio_of_bessel_functions(dimension, argument):
+    noisy = jax.random.normal(jax.random.key(24), (1, dimension, 1))
+    noisy *= 2 / jnp.linalg.norm(noisy.ravel())
+    radius = 3.0
+    sigma = (radius * 2 / argument) ** 0.5
+    expected = radius * scipy.special.ive(dimension / 2, argument) / scipy.special.ive(dimension / 2 - 1, argument)
+    found = analytic.sphere(jnp.float32(radius))(noisy, sigma)
+    np.testing.assert_allclose(jnp.linalg.norm(found.ravel()), expected, rtol=2e-5)
+    np.testing.assert_allclose(found, expected * noisy / 2, rtol=2e-5)
+
+
+@pytest.mark.parametrize("sigma", [0.3, 3.0])
+def test_the_jacobian_of_the_sphere(sigma):
+    denoiser = analytic.sphere(jnp.float32(4.0))
+    matrix = jax.jacfwd(lambda flat: denoiser(flat.reshape(SMALL), sigma).ravel())(NOISY.ravel())
+    np.testing.assert_allclose(analytic.sphere_jacobian(4.0, NOISY, sigma), matrix, atol=1e-4)
+
+
+def test_the_jacobian_of_a_gaussian():
+    basis = jnp.linalg.qr(jax.random.normal(jax.random.key(25), (12, 5)))[0].T.reshape(5, *SMALL)
+    denoiser = analytic.gaussian(NOISY, jnp.arange(5.0), basis)
+    matrix = jax.jacfwd(lambda flat: denoiser(flat.reshape(SMALL), 0.7).ravel())(jnp.ones(12))
+    np.testing.assert_allclose(analytic.gaussian_jacobian(jnp.arange(5.0), basis, 0.7), matrix, atol=1e-5)

@@ -7,6 +7,7 @@ import pytest
 
 from gahr import metrics, noise
 from gahr.analysis import identities
+from gahr.classical import analytic
 from gahr.classical.analytic import gaussian
 from gahr.denoiser import at
 
@@ -103,3 +104,122 @@ def test_an_affine_denoiser_departs_by_its_constant():
     for factor in (0.25, 3.0):  # |(1 - c) b| / |c D(y)|
         found = identities.homogeneity_error(affine, noisy, factor=factor)
         np.testing.assert_allclose(found, abs(1 - factor) / factor * expected, rtol=1e-5)
+
+
+def test_exact_moments_and_chunks(prior):
+    eigenvalues, _, posterior_mean = prior
+    noisy = jax.random.normal(jax.random.key(4), (3, 8, 8, 1))
+    gains = eigenvalues / (eigenvalues + 0.01)
+    for chunk in (5, 64):
+        found = identities.jacobian_moments(at(posterior_mean, 0.1), KEY, noisy, num_probes=None, chunk=chunk)
+        np.testing.assert_allclose(found.trace, gains.sum(), rtol=1e-4)
+        np.testing.assert_allclose(found.energy, jnp.sum(gains**2), rtol=1e-4)
+
+
+def draw(prior, number, key):
+    eigenvalues, basis, _ = prior
+    coefficients = jnp.sqrt(eigenvalues)[None] * jax.random.normal(key, (number, 64))
+    return (coefficients @ basis).reshape(number, 8, 8, 1)
+
+
+@pytest.mark.parametrize("sigma", [0.05, 0.5])
+def test_sure_estimates_the_mean_squared_error(prior, sigma):
+    eigenvalues, _, posterior_mean = prior
+    clean = draw(prior, 2000, jax.random.key(5))
+    noisy = noise.add_noise(jax.random.key(6), clean, sigma)
+    denoiser = at(posterior_mean, sigma)
+    found = identities.sure(denoiser, KEY, noisy, sigma=sigma, num_probes=2, chunk=200)
+    theory = jnp.sum(sigma**2 * eigenvalues / (eigenvalues + sigma**2)) / 64
+    error = found.std() / np.sqrt(len(found))
+    assert abs(found.mean() - theory) < 4 * error
+    assert error < 0.05 * sigma**2  # so that a missing or doubled term is seen
+    np.testing.assert_allclose(metrics.mse(clean, denoiser(noisy)).mean(), theory, rtol=0.05)
+
+
+def test_sure_holds_for_a_denoiser_that_is_not_optimal(prior):
+    sigma, clean = 0.3, draw(prior, 4000, jax.random.key(7))
+    noisy = noise.add_noise(jax.random.key(8), clean, sigma)
+    found = identities.sure(jnp.tanh, KEY, noisy, sigma=sigma, num_probes=1, chunk=500)
+    difference = found - metrics.mse(clean, jnp.tanh(noisy))
+    assert abs(difference.mean()) < 4 * difference.std() / np.sqrt(len(found))
+    assert abs(difference.mean()) < 0.02 * sigma**2
+
+
+def test_covariance_products_are_the_posterior_covariance(prior):
+    eigenvalues, basis, posterior_mean = prior
+    noisy, vector = jnp.ones((8, 8, 1)), basis[5].reshape(8, 8, 1)
+    found = identities.covariance_product(at(posterior_mean, 0.2), noisy, vector, sigma=0.2)
+    np.testing.assert_allclose(found, 0.04 * eigenvalues[5] / (eigenvalues[5] + 0.04) * vector, atol=1e-6)
+
+
+def test_asymmetry_from_probes(prior):
+    matrix = jax.random.normal(jax.random.key(9), (64, 64)) / 8 + jnp.eye(64)
+    noisy = jnp.ones((4, 8, 8, 1))
+    found = identities.asymmetry(lambda y: (y.reshape(-1) @ matrix).reshape(y.shape), KEY, noisy, num_probes=200)
+    exact = jnp.linalg.norm(matrix - matrix.T) / jnp.linalg.norm(matrix)
+    np.testing.assert_allclose(found, exact, rtol=0.05)
+    assert identities.asymmetry(at(prior[2], 0.1), KEY, noisy).max() < 1e-5
+
+
+def test_kl_integral_between_two_gaussians(prior):
+    """KL(N(0, C) | N(0, C')) = sum (l/l' - 1 - ln(l/l')) / 2 in a common basis."""
+    eigenvalues, basis, exact = prior
+    eigenvalues = eigenvalues.at[:].set(jnp.geomspace(1.0, 0.1, 64))
+    exact = gaussian(jnp.zeros((8, 8, 1)), eigenvalues, basis.reshape(64, 8, 8, 1))
+    other_eigenvalues = eigenvalues * jnp.linspace(0.5, 1.5, 64)
+    other = gaussian(jnp.zeros((8, 8, 1)), other_eigenvalues, basis.reshape(64, 8, 8, 1))
+    coefficients = jnp.sqrt(eigenvalues)[None] * jax.random.normal(jax.random.key(10), (2000, 64))
+    clean = (coefficients @ basis).reshape(-1, 8, 8, 1)
+    ratio = eigenvalues / other_eigenvalues
+    theory = jnp.sum(ratio - 1 - jnp.log(ratio)) / 2
+    found = identities.kl_integral(other, exact, KEY, clean, sigmas=jnp.geomspace(0.03, 30, 60))
+    total = found.kl + found.below
+    assert abs(total - theory) < 4 * found.standard_error + 0.005 * theory
+    assert found.standard_error < 0.02 * theory
+    assert found.below < 0.02 * theory
+    np.testing.assert_allclose(found.above, eigenvalues.sum() / 1800, rtol=0.1)
+    same = identities.kl_integral(exact, exact, KEY, clean[:4], sigmas=jnp.geomspace(0.1, 1, 3))
+    assert same.kl == 0
+    assert same.below == 0
+
+
+def test_kl_integral_diverges_for_point_masses_against_a_smooth_law(prior):
+    points = draw(prior, 5, jax.random.key(11))
+    found = identities.kl_integral(prior[2], analytic.points(points), KEY, points, sigmas=jnp.geomspace(1e-3, 1e-2, 5))
+    assert found.below == jnp.inf
+
+
+def test_log_likelihood_of_a_gaussian(prior):
+    _, basis, _ = prior
+    eigenvalues = jnp.geomspace(1.0, 0.1, 64)
+    exact = gaussian(jnp.zeros((8, 8, 1)), eigenvalues, basis.reshape(64, 8, 8, 1))
+    coefficients = jnp.sqrt(eigenvalues)[None] * jax.random.normal(jax.random.key(12), (2000, 64))
+    clean = (coefficients @ basis).reshape(-1, 8, 8, 1)
+    found = identities.log_likelihood(exact, KEY, clean, sigmas=jnp.geomspace(0.02, 50, 80), num_draws=16)
+    theory = -0.5 * jnp.sum(coefficients**2 / eigenvalues[None] + jnp.log(2 * jnp.pi * eigenvalues)[None], 1)
+    difference = found - theory
+    assert abs(difference.mean()) < 4 * difference.std() / np.sqrt(2000) + 0.1
+    assert abs(difference.mean()) < 0.5  # of 64 ln 2 = 44 for a wrong factor of the intensities
+    assert np.corrcoef(found, theory)[0, 1] > 0.7
+
+
+def test_the_card_of_an_exact_denoiser_agrees_with_itself(prior):
+    eigenvalues, _, posterior_mean = prior
+    clean = draw(prior, 400, jax.random.key(13))
+    card = identities.card(at(posterior_mean, 0.2), KEY, clean, sigmas=[0.19, 0.2, 0.21], num_probes=2, chunk=100)
+    gains = eigenvalues / (eigenvalues + 0.04)
+    np.testing.assert_allclose(card.trace[1, 0], gains.sum(), rtol=0.02)
+    np.testing.assert_allclose(card.energy[1, 0], jnp.sum(gains**2), rtol=0.03)
+    np.testing.assert_allclose(card.slope[1, 0], jnp.sum(gains**2) / gains.sum(), rtol=0.03)
+    assert abs(card.mse[1, 0] - card.sure[1, 0]) < 4 * jnp.hypot(card.mse[1, 1], card.sure[1, 1])
+    assert abs(card.mse[1, 0] - card.trace[1, 0]) < 4 * jnp.hypot(card.mse[1, 1], card.trace[1, 1])
+    assert card.asymmetry.max() < 1e-5
+    assert card.homogeneity_error.max() < 1e-5
+    lines = identities.card_lines(card)
+    assert len(lines) == 11
+    assert len({len(line) for line in lines}) == 1
+
+
+def test_a_card_needs_two_images_and_levels(prior):
+    with pytest.raises(ValueError, match="two images and two levels"):
+        identities.card(jnp.tanh, KEY, jnp.ones((1, 8, 8, 1)), sigmas=[0.1, 0.2])

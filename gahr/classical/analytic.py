@@ -1,5 +1,7 @@
 """Posterior means in closed form, as functions (noisy, sigma) -> denoised."""
 
+import functools
+
 import jax
 import jax.numpy as jnp
 from jax.tree_util import Partial
@@ -50,3 +52,166 @@ def fit_gaussian(images: Array) -> tuple[Array, Array, Array]:
         ascending, columns = jnp.linalg.eigh(centred.T @ centred / len(images))
     basis = columns.T[::-1].reshape(-1, *images.shape[1:])
     return mean.reshape(images.shape[1:]), jnp.maximum(ascending[::-1], 0), basis
+
+
+def gaussian_jacobian(eigenvalues: Array, basis: Array, sigma: Array) -> Array:
+    """Jacobian (d, d) of `gaussian`: sum_k l_k / (l_k + sigma^2) u_k u_k^T, the same at every image."""
+    rows = basis.reshape(len(basis), -1)
+    return (rows.T * (eigenvalues / (eigenvalues + sigma**2))[None]) @ rows
+
+
+def points(images: Array, *, chunk: int = 1024) -> NoiseDenoiser:
+    """Posterior mean for a prior that is N equal point masses: what a network that memorizes perfectly computes.
+
+    D(y) = sum_i w_i x_i with w = softmax(-|y - x_i|^2 / (2 sigma^2)), streamed over the images with a running
+    maximum of the exponents. Its Jacobian is sum_i w_i (x_i - D)(x_i - D)^T / sigma^2.
+
+    Args:
+      images: x_i, (N, H, W, C).
+      chunk: images treated at a time; bounds the memory.
+
+    Returns:
+      NoiseDenoiser on images (..., H, W, C), sigma () or one per image (...,), positive; a pytree.
+    """
+    return Partial(functools.partial(_mean_of_points, chunk), images.reshape(len(images), -1))
+
+
+def _mean_of_points(chunk: int, images: Array, noisy: Array, sigma: Array) -> Array:
+    number = len(images)
+    chunk = min(int(chunk), number)
+    flat = noisy.reshape(-1, images.shape[1])
+    inverse = jnp.broadcast_to(1 / jnp.square(sigma), noisy.shape[:-3]).reshape(-1, 1)
+    pad = -number % chunk
+    parts = jnp.pad(images, ((0, pad), (0, 0))).reshape(-1, chunk, images.shape[1])
+    real = (jnp.arange(number + pad) < number).reshape(-1, chunk)
+
+    def add(carry: tuple, part: tuple[Array, Array]) -> tuple[tuple, None]:
+        most, total, weighted = carry
+        candidates, valid = part
+        exponent = (flat @ candidates.T - jnp.sum(candidates**2, 1)[None] / 2) * inverse
+        exponent = jnp.where(valid[None], exponent, -jnp.inf)
+        new = jnp.maximum(most, jax.lax.stop_gradient(exponent.max(1, keepdims=True)))
+        weights, shrink = jnp.exp(exponent - new), jnp.exp(most - new)
+        return (new, total * shrink + weights.sum(1, keepdims=True), weighted * shrink + weights @ candidates), None
+
+    start = jnp.full((len(flat), 1), -jnp.inf), jnp.zeros((len(flat), 1)), jnp.zeros_like(flat)
+    with jax.default_matmul_precision("highest"):
+        (_, total, weighted), _ = jax.lax.scan(add, start, (parts, real))
+    return (weighted / total).reshape(noisy.shape)
+
+
+def points_jacobian(images: Array, noisy: Array, sigma: Array) -> Array:
+    """Jacobian (d, d) of `points` at one noisy image: sum_i w_i (x_i - D)(x_i - D)^T / sigma^2."""
+    flat = images.reshape(len(images), -1)
+    weights = jax.nn.softmax(-jnp.sum((noisy.reshape(1, -1) - flat) ** 2, 1) / (2 * sigma**2))
+    centred = flat - (weights @ flat)[None]
+    return (centred.T * weights[None]) @ centred / sigma**2
+
+
+def mixture(weights: Array, means: Array, eigenvalues: Array, bases: Array) -> NoiseDenoiser:
+    """Posterior mean for a mixture of Gaussians N(m_j, U_j diag(l_j) U_j^T) of low or full rank.
+
+    D(y) = sum_j g_j D_j(y) with D_j as in `gaussian` and responsibilities g = softmax(ln p_j
+    - r.C_j^-1 r / 2 - ln det C_j / 2), r = y - m_j, C_j the covariance plus sigma^2 I. As sigma -> 0 and with zero
+    eigenvalues left out it projects on the nearest subspace.
+
+    Args:
+      weights: p_j, (M,), positive.
+      means: m_j, (M, H, W, C).
+      eigenvalues: l_j, (M, K), not negative.
+      bases: orthonormal rows, (M, K, H, W, C).
+
+    Returns:
+      NoiseDenoiser on images (..., H, W, C), sigma () or one per image (...,), positive; a pytree.
+    """
+    flat = means.reshape(len(means), -1), bases.reshape(*bases.shape[:2], -1)
+    return Partial(_mean_of_mixture, jnp.log(weights), flat[0], eigenvalues, flat[1])
+
+
+def _mean_of_mixture(
+    log_weights: Array, means: Array, eigenvalues: Array, bases: Array, noisy: Array, sigma: Array
+) -> Array:
+    flat = noisy.reshape(-1, means.shape[1])
+    variance = jnp.broadcast_to(jnp.square(sigma), noisy.shape[:-3]).reshape(-1)
+
+    def one(image: Array, variance: Array) -> Array:
+        responsibilities, parts, _ = _components(log_weights, means, eigenvalues, bases, image, variance)
+        return responsibilities @ parts
+
+    return jax.vmap(one)(flat, variance).reshape(noisy.shape)
+
+
+def _components(
+    log_weights: Array, means: Array, eigenvalues: Array, bases: Array, image: Array, variance: Array
+) -> tuple[Array, Array, Array]:
+    """Responsibilities (M,), posterior means (M, d) and gains (M, K) at one flat image."""
+    with jax.default_matmul_precision("highest"):
+        differences = image[None] - means
+        coefficients = jnp.einsum("jkd,jd->jk", bases, differences)
+        gains = eigenvalues / (eigenvalues + variance)
+        distance = (jnp.sum(differences**2, 1) - jnp.sum(gains * coefficients**2, 1)) / variance
+        log_det = jnp.sum(jnp.log1p(eigenvalues / variance), 1)  # up to d ln sigma^2, common to all
+        responsibilities = jax.nn.softmax(log_weights - distance / 2 - log_det / 2)
+        return responsibilities, means + jnp.einsum("jk,jkd->jd", gains * coefficients, bases), gains
+
+
+def mixture_jacobian(
+    weights: Array, means: Array, eigenvalues: Array, bases: Array, noisy: Array, sigma: Array
+) -> Array:
+    """Jacobian (d, d) of `mixture` at one noisy image.
+
+    sum_j g_j J_j + sum_j g_j (D_j - D)(D_j - D)^T / sigma^2, J_j as in `gaussian_jacobian`.
+    """
+    means, bases = means.reshape(len(means), -1), bases.reshape(*bases.shape[:2], -1)
+    found = _components(jnp.log(weights), means, eigenvalues, bases, noisy.ravel(), jnp.square(sigma))
+    responsibilities, parts, gains = found
+    within = jnp.einsum("jkd,jk,jke->de", bases, responsibilities[:, None] * gains, bases)
+    centred = parts - (responsibilities @ parts)[None]
+    return within + (centred.T * responsibilities[None]) @ centred / sigma**2
+
+
+def sphere(radius: Array) -> NoiseDenoiser:
+    """Posterior mean for the uniform law on a sphere about 0: all d directions of one length.
+
+    D(y) = r A(k) y / |y|, k = r |y| / sigma^2, A = I_{d/2} / I_{d/2-1} of modified Bessel functions.
+
+    Args:
+      radius: r, image units times sqrt(d): the Euclidean norm of the images.
+
+    Returns:
+      NoiseDenoiser on images (..., H, W, C), sigma () or one per image (...,), positive; a pytree.
+    """
+    return Partial(_mean_on_sphere, radius)
+
+
+def _mean_on_sphere(radius: Array, noisy: Array, sigma: Array) -> Array:
+    dimension = noisy.shape[-3] * noisy.shape[-2] * noisy.shape[-1]
+    norm = jnp.sqrt(jnp.sum(noisy**2, axis=(-3, -2, -1)))
+    ratio = _bessel_ratio(radius * norm / jnp.square(sigma), dimension)
+    return (radius * ratio / norm)[..., None, None, None] * noisy
+
+
+def sphere_jacobian(radius: Array, noisy: Array, sigma: Array) -> Array:
+    """Jacobian (d, d) of `sphere` at one noisy image.
+
+    (r A / |y|) (I - e e^T) + (r^2 A' / sigma^2) e e^T with e = y / |y| and A' = 1 - A^2 - (d - 1) A / k.
+    """
+    norm = jnp.linalg.norm(noisy.ravel())
+    along = jnp.outer(noisy.ravel(), noisy.ravel()) / norm**2
+    argument = radius * norm / sigma**2
+    ratio = _bessel_ratio(argument, noisy.size)
+    slope = 1 - ratio**2 - (noisy.size - 1) * ratio / argument
+    return radius * ratio / norm * (jnp.eye(noisy.size) - along) + radius**2 * slope / sigma**2 * along
+
+
+def _bessel_ratio(x: Array, dimension: int, *, terms: int = 40) -> Array:
+    """I_{d/2}(x) / I_{d/2-1}(x), by R_v = x / (2 (v + 1) + x R_{v+1}) from a bound at a higher order.
+
+    Amos (1974), Mathematics of Computation 28, 239-251: R_v ~ x / (v + 1/2 + sqrt(x^2 + (v + 3/2)^2)).
+    """
+    order = dimension / 2 - 1
+    top = order + terms
+    ratio = x / (top + 0.5 + jnp.sqrt(x**2 + (top + 1.5) ** 2))
+    for i in reversed(range(terms)):
+        ratio = x / (2 * (order + i + 1) + x * ratio)
+    return ratio

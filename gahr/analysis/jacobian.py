@@ -1,0 +1,117 @@
+"""Local linear analysis of a denoiser: its whole Jacobian, the basis it shrinks in, its singular vectors."""
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jax import lax
+
+from gahr.types import Array, Denoiser
+
+
+class Eigenbasis(NamedTuple):
+    shrinkage: Array  # (k,) eigenvalues, descending: near 1 is kept, near 0 removed; the last may be negative
+    vectors: Array  # (k, H, W, C) orthonormal, vectors[i] belongs to shrinkage[i]
+    asymmetry: Array  # () |J - J^T| / |J|, zero for an exact MMSE denoiser; where k < d an estimate
+    residuals: Array  # (k,) |S e - s e| for the symmetric part S
+    num_products: Array  # () Jacobian-vector products used, each J v and J^T v together; d for the whole matrix
+
+
+class SingularBasis(NamedTuple):
+    values: Array  # (k,) descending
+    left: Array  # (k, *output shape) orthonormal: J = sum_i values_i left_i right_i^T
+    right: Array  # (k, *input shape) orthonormal
+    residuals: Array  # (k,) |J^T u - s v|
+    num_products: Array  # () as in Eigenbasis
+
+
+def jacobian(
+    denoiser: Denoiser, noisy: Array, *, chunk: int = 64, sharding: jax.sharding.Sharding | None = None
+) -> Array:
+    """Jacobian J[i, j] = dD_i / dy_j at one noisy image.
+
+    The network is linearized once and unit vectors are pushed through it, `chunk` at a time: one column costs
+    one forward pass of a batch, and d = 6400 needs 164 MB for J beside the activations of a batch of `chunk`.
+
+    Args:
+      denoiser: noisy -> estimate of the clean image, or any function of an image that keeps its shape.
+      noisy: one image y (H, W, C), any C and any sides that the denoiser takes.
+      chunk: columns computed at a time; bounds the memory.
+      sharding: how the columns of a chunk are spread over devices, for instance
+        NamedSharding(mesh, PartitionSpec("data")); `chunk` must be divisible by their number.
+
+    Returns:
+      J (d, d) with d = H W C, in the order of noisy.ravel().
+
+    Raises:
+      ValueError: wrong rank or dtype, NaN or infinite intensities, or a denoiser that changes the shape.
+    """
+    check_image(denoiser, noisy)
+    size = noisy.size
+    chunk = min(chunk, size)
+    _, push = jax.linearize(denoiser, noisy)
+
+    def columns(indices: Array) -> Array:
+        directions = jax.nn.one_hot(indices, size, dtype=noisy.dtype).reshape(-1, *noisy.shape)
+        if sharding is not None:
+            directions = lax.with_sharding_constraint(directions, sharding)
+        return jax.vmap(push)(directions).reshape(-1, size)
+
+    num_chunks = -(-size // chunk)  # the last one is filled up with zero directions, cut off below
+    stacked = lax.map(columns, jnp.arange(num_chunks * chunk).reshape(num_chunks, chunk))
+    return stacked.reshape(-1, size)[:size].T
+
+
+def eigenbasis(
+    denoiser: Denoiser, noisy: Array, *, chunk: int = 64, sharding: jax.sharding.Sharding | None = None
+) -> Eigenbasis:
+    """Basis a denoiser shrinks in at one noisy image: all d eigenvectors of the symmetric part of J.
+
+    A bias-free denoiser has D(y) = J(y) y, so where J = sum_k s_k e_k e_k^T is symmetric, as that of an exact
+    MMSE denoiser is, it shrinks y in the basis e_k: D(y) = sum_k s_k <y, e_k> e_k.
+
+    Args, errors: as `jacobian`.
+
+    Returns:
+      Eigenbasis; look at `asymmetry` before trusting it. Trained networks reach 0.4.
+
+    Reference: Kadkhodaie et al. (2024), arXiv:2310.02557, equation 6.
+    """
+    return eigenbasis_of(jacobian(denoiser, noisy, chunk=chunk, sharding=sharding), noisy.shape)
+
+
+def eigenbasis_of(matrix: Array, shape: tuple[int, ...]) -> Eigenbasis:
+    """Eigenbasis of the symmetric part of a Jacobian (d, d) at an image of that shape."""
+    with jax.default_matmul_precision("highest"):
+        symmetric = (matrix + matrix.T) / 2
+        ascending, columns = jnp.linalg.eigh(symmetric)
+        residuals = jnp.linalg.norm(symmetric @ columns - columns * ascending[None], axis=0)
+    norm = jnp.linalg.norm(matrix)
+    asymmetry = jnp.linalg.norm(matrix - matrix.T) / jnp.where(norm > 0, norm, 1)
+    vectors = columns.T[::-1].reshape(-1, *shape)
+    return Eigenbasis(ascending[::-1], vectors, asymmetry, residuals[::-1], jnp.asarray(len(matrix)))
+
+
+def singular_basis_of(matrix: Array, shape: tuple[int, ...]) -> SingularBasis:
+    """All singular values and vectors of a Jacobian (d, d) at an image of that shape."""
+    with jax.default_matmul_precision("highest"):
+        left, values, right = jnp.linalg.svd(matrix)
+        residuals = jnp.linalg.norm(matrix.T @ left - right.T * values[None], axis=0)
+    pair = (vectors.reshape(-1, *shape) for vectors in (left.T, right))
+    return SingularBasis(values, *pair, residuals, jnp.asarray(len(matrix)))
+
+
+def check_image(denoiser: Denoiser, noisy: Array) -> None:
+    """Raise ValueError unless `noisy` is one floating-point image (H, W, C) whose shape the denoiser keeps.
+
+    NaN and infinite intensities are found where the values are known, that is outside a transformation.
+    """
+    if noisy.ndim != 3:
+        raise ValueError(f"expected one image (H, W, C), got shape {noisy.shape}; use vmap for several")
+    if not jnp.issubdtype(noisy.dtype, jnp.floating):
+        raise ValueError(f"expected floating-point intensities in [0, 1], got dtype {noisy.dtype}")
+    if not isinstance(noisy, jax.core.Tracer) and not bool(jnp.isfinite(noisy).all()):
+        raise ValueError("the image holds NaN or infinite intensities")
+    out = jax.eval_shape(denoiser, noisy)
+    if getattr(out, "shape", None) != noisy.shape:
+        raise ValueError(f"the denoiser maps shape {noisy.shape} to {getattr(out, 'shape', out)}; it must keep it")

@@ -1,0 +1,72 @@
+"""Whole Jacobians against linear maps and closed forms."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from jax.sharding import AxisType, NamedSharding, PartitionSpec
+
+from gahr.analysis.jacobian import eigenbasis, eigenbasis_of, jacobian, singular_basis_of
+from gahr.classical import analytic
+
+SHAPE = (3, 5, 2)  # neither square nor grey
+SIZE = 30
+MATRIX = jax.random.normal(jax.random.key(0), (SIZE, SIZE))
+
+
+def linear(noisy):
+    return (MATRIX @ noisy.ravel()).reshape(SHAPE)
+
+
+@pytest.mark.parametrize("chunk", [1, 7, 30, 64])
+def test_the_jacobian_of_a_linear_map_is_its_matrix(chunk):
+    found = jacobian(linear, jnp.ones(SHAPE), chunk=chunk)
+    np.testing.assert_allclose(found, MATRIX, atol=1e-5)
+
+
+def test_columns_are_spread_over_devices():
+    mesh = jax.make_mesh((8,), ("data",), axis_types=(AxisType.Auto,))
+    sharding = NamedSharding(mesh, PartitionSpec("data"))
+    found = jax.jit(lambda y: jacobian(linear, y, chunk=8, sharding=sharding))(jnp.ones(SHAPE))
+    np.testing.assert_allclose(found, MATRIX, atol=1e-5)
+
+
+@pytest.mark.parametrize("sigma", [0.05, 0.5])
+def test_the_eigenbasis_of_a_wiener_denoiser_is_the_prior_basis(sigma):
+    basis = jnp.linalg.qr(jax.random.normal(jax.random.key(1), (SIZE, SIZE)))[0]
+    prior = jnp.geomspace(1, 1e-3, SIZE)
+    denoiser = analytic.gaussian(jnp.zeros(SHAPE), prior, basis.reshape(SIZE, *SHAPE))
+    found = eigenbasis(lambda y: denoiser(y, sigma), jnp.ones(SHAPE))
+    np.testing.assert_allclose(found.shrinkage, prior / (prior + sigma**2), atol=1e-5)
+    assert found.asymmetry < 1e-5
+    cosines = jnp.abs(jnp.sum(found.vectors.reshape(SIZE, SIZE) * basis, 1))
+    np.testing.assert_allclose(cosines, 1, atol=1e-3)
+    assert found.residuals.max() < 1e-5
+
+
+def test_eigenvalues_of_the_symmetric_part_and_singular_values_differ_where_asymmetric():
+    shear = jnp.array([[1.0, 2.0], [0.0, 1.0]])
+    found, singular = eigenbasis_of(shear, (1, 2, 1)), singular_basis_of(shear, (1, 2, 1))
+    np.testing.assert_allclose(found.shrinkage, [2, 0], atol=1e-6)
+    np.testing.assert_allclose(singular.values, [1 + 2**0.5, 2**0.5 - 1], rtol=1e-5)
+    np.testing.assert_allclose(found.asymmetry, (8 / 6) ** 0.5, rtol=1e-5)
+    rebuilt = jnp.einsum("k,kd,ke->de", singular.values, singular.left.reshape(2, 2), singular.right.reshape(2, 2))
+    np.testing.assert_allclose(rebuilt, shear, atol=1e-6)
+
+
+def test_a_zero_map_has_no_asymmetry():
+    assert eigenbasis(jnp.zeros_like, jnp.ones(SHAPE)).asymmetry == 0
+
+
+@pytest.mark.parametrize(
+    ("noisy", "denoiser", "message"),
+    [
+        (jnp.ones((2, *SHAPE)), linear, "one image"),
+        (jnp.ones(SHAPE, int), linear, "floating-point"),
+        (jnp.ones(SHAPE).at[0, 0, 0].set(jnp.nan), linear, "NaN"),
+        (jnp.ones(SHAPE), lambda y: y[:2], "must keep"),
+    ],
+)
+def test_bad_input_is_named(noisy, denoiser, message):
+    with pytest.raises(ValueError, match=message):
+        jacobian(denoiser, noisy)
