@@ -59,17 +59,20 @@ def get_config(arg=None):
     arg = parse_arg(arg, alpha=(3.0,), background_alpha=None, scale="auto", seed=0)
     for alpha in arg["alpha"]:
         require_positive(alpha=alpha)
+    names = [f"alpha{alpha:g}".replace(".", "_") for alpha in arg["alpha"]]  # ConfigDict allows no dots in names
+    if len(set(names)) < len(names):
+        raise ValueError(f"alpha holds one exponent twice, or two that round to one name: {', '.join(names)}")
     if arg["background_alpha"] is not None:
         require_positive(background_alpha=arg["background_alpha"])
     scale, reason = choose_scale(arg["scale"])
 
     runs = {}
-    for alpha in arg["alpha"]:
+    for name, alpha in zip(names, arg["alpha"], strict=True):
         run = {section: PAPER[section] | SCALES[scale].get(section, {}) for section in PAPER}
         background = alpha if arg["background_alpha"] is None else arg["background_alpha"]
         run["data"] = dict(name="calpha", subset="a", alpha=alpha, background_alpha=background) | run["data"]
         run["model"] = dict(name="unet") | run["model"]
-        runs[f"alpha{alpha:g}".replace(".", "_")] = run  # ConfigDict allows no dots in names
+        runs[name] = run
 
     marks = dict(fit_between=(20.0, 34.0)) | (MARKS if scale != "smoke" else {})
     if scale != "smoke" and arg["alpha"] == (3.0,) and arg["background_alpha"] in (None, 3.0):

@@ -1,5 +1,6 @@
 """From the sections of a config to objects, with every field checked."""
 
+import dataclasses
 import functools
 import inspect
 import zlib
@@ -11,7 +12,7 @@ import jax.numpy as jnp
 import optax
 from jax.sharding import AxisType, NamedSharding, PartitionSpec
 
-from gahr import noise, training
+from gahr import noise, training, validate
 from gahr.config import suggest
 from gahr.data import SAMPLERS, splits
 from gahr.models import MODELS
@@ -53,15 +54,13 @@ def _build(seed: int, name: str, *, data: dict, model: dict, noise: dict, optim:
     sample = functools.partial(sampler, **data)
     image_shape = jax.eval_shape(sample, jax.random.key(0)).shape
 
-    module = _pick("model.name", MODELS, model.pop("name"))
-    _check_fields("model", model, module)
-    network = module(**model)
+    network = model_of(model)
     jax.eval_shape(network.init, jax.random.key(0), jnp.zeros((1, *image_shape)))
 
     _check_noise(noise)
     batch_size, average = optim.pop("batch_size"), optim.pop("average")
     _check_fields("optim", optim, training.learning_rate)
-    _check_divisible(batch_size)
+    validate.optim(optim | {"batch_size": batch_size, "average": average})
 
     root = jax.random.key(seed)
     images = functools.partial(splits.images, sample, root)
@@ -84,6 +83,28 @@ def _build(seed: int, name: str, *, data: dict, model: dict, noise: dict, optim:
     )
 
 
+def model_of(section: Mapping) -> Any:
+    """Network of the `model` section of a config.
+
+    Raises:
+      ValueError: an unknown name or field, one missing, or a value that does not fit.
+    """
+    fields = {name: tuple(value) if isinstance(value, list) else value for name, value in section.items()}
+    if "name" not in fields:
+        raise ValueError("field model.name is missing")
+    module = _pick("model.name", MODELS, fields.pop("name"))
+    _check_fields("model", fields, module)
+    validate.model(fields)
+    return module(**fields)
+
+
+def section_of(model: Any) -> dict:
+    """The `model` section of a config that `model_of` makes this network of."""
+    names = {module: name for name, module in MODELS.items()}
+    fields = [field.name for field in dataclasses.fields(model) if field.name not in ("parent", "name")]
+    return {"name": names[type(model)], **{field: getattr(model, field) for field in fields}}
+
+
 def _pick(field: str, choices: Mapping[str, Any], name: str) -> Any:
     if name not in choices:
         raise ValueError(f"unknown {field} {name!r}{suggest(name, choices)}")
@@ -102,21 +123,31 @@ def _check_fields(section: str, fields: Mapping, function: Callable, ignore: tup
             raise ValueError(f"field {section}.{field} is missing")
 
 
+def _defaults(function: Callable) -> dict[str, Any]:
+    """The optional keyword arguments of `function`."""
+    parameters = inspect.signature(function).parameters.values()
+    return {p.name: p.default for p in parameters if p.default is not inspect.Parameter.empty}
+
+
 def _check_noise(section: Mapping) -> None:
     options = dict(section)
     law = _pick("noise.law", noise.LAWS, options.pop("law", "quadratic"))
-    _pick("noise.weighting", training.WEIGHTINGS, options.pop("weighting", "none"))
+    weighting = options.pop("weighting", "none")
+    _pick("noise.weighting", training.WEIGHTINGS, weighting)
     _check_fields("noise", options, law, ignore=("shape",))
+    validate.sigma_range(_defaults(law) | options, weighting, law.__name__)
     jax.eval_shape(functools.partial(law, shape=(1,), **options), jax.random.key(0))
 
 
-def _check_divisible(batch_size: int) -> None:
-    devices = jax.device_count()
-    if batch_size < 1 or batch_size % devices:
+def check_devices(config: Mapping, name: str) -> None:
+    """ValueError unless the devices can share the batches of run `name`; only training needs that."""
+    batch_size, devices = config["runs"][name]["optim"]["batch_size"], jax.device_count()
+    if batch_size % devices:
         below, above = batch_size // devices * devices, (batch_size // devices + 1) * devices
         nearest = f"{below} or {above}" if below > 0 else f"{above}"
         raise ValueError(
-            f"optim.batch_size {batch_size} cannot be shared by {devices} devices; the nearest valid is {nearest}"
+            f"run {name}: optim.batch_size {batch_size} cannot be shared by {devices} devices; "
+            f"the nearest valid is {nearest}"
         )
 
 
@@ -138,8 +169,11 @@ def train_step_of(parts: Parts) -> Callable:
 
 
 def check_study(config: Mapping) -> None:
-    """ValueError unless the study section names a study and only options that it has."""
+    """ValueError unless the study section names a study and only options that it has and can use."""
     section = config["study"]
     module = _pick("study.name", STUDIES, section["name"])
     _check_fields("study.analysis", section["analysis"], module.analyze, ignore=("runs", "progress"))
     _check_fields("study.marks", section["marks"], module.check, ignore=("arrays",))
+    if hasattr(module, "validate"):
+        analysis, marks = dict(section["analysis"]), dict(section["marks"])
+        module.validate(_defaults(module.analyze) | analysis, _defaults(module.check) | marks)

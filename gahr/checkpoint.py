@@ -7,7 +7,7 @@ from pathlib import Path
 import jax
 import numpy as np
 import orbax.checkpoint as ocp
-from safetensors import safe_open
+from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
 from gahr.types import PyTree
@@ -103,17 +103,21 @@ def import_arrays(path: Path) -> tuple[PyTree, dict]:
     """Variables and description from a file of `export_arrays`.
 
     Raises:
-      ValueError: the file is not one of ours, or of a newer version.
+      ValueError: the file is damaged, not one of ours, or of a newer version.
     """
-    with safe_open(path, framework="numpy") as file:
-        description = json.loads((file.metadata() or {}).get("gahr", "{}"))
-        if description.get("version") != _FORMAT_VERSION:
-            raise ValueError(f"{path} is not a gahr denoiser of format version {_FORMAT_VERSION}")
-        variables: dict = {}
-        for name in file.keys():  # noqa: SIM118, a safetensors handle is not a dictionary
-            *parents, last = name.split("/")
-            node = variables
-            for parent in parents:
-                node = node.setdefault(parent, {})
-            node[last] = jax.numpy.asarray(file.get_tensor(name))
+    try:
+        with safe_open(path, framework="numpy") as file:
+            description = json.loads((file.metadata() or {}).get("gahr", "{}"))
+            arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118, a handle, no dictionary
+    except (SafetensorError, ValueError) as error:
+        raise ValueError(f"{path} cannot be read: {error}") from error
+    if description.get("version") != _FORMAT_VERSION:
+        raise ValueError(f"{path} is not a gahr denoiser of format version {_FORMAT_VERSION}")
+    variables: dict = {}
+    for name, array in arrays.items():
+        *parents, last = name.split("/")
+        node = variables
+        for parent in parents:
+            node = node.setdefault(parent, {})
+        node[last] = jax.numpy.asarray(array)
     return variables, description

@@ -48,11 +48,11 @@ def forward_operations(model: nn.Module, image_shape: tuple[int, int, int]) -> i
     return total
 
 
-def training_seconds(config: Mapping) -> float:
-    """Expected time of all runs here, from their operations and the matrix-product rate."""
+def training_seconds(config: Mapping, *, only: str = "*") -> float:
+    """Expected time of the runs that match here, from their operations and the matrix-product rate."""
     operations = 0.0
-    for name, run in config["runs"].items():
-        parts = build(config, name)
+    for name in experiment.chosen(config, only=only):
+        run, parts = config["runs"][name], build(config, name)
         images = run["optim"]["batch_size"] * run["optim"]["num_steps"]
         operations += _PASSES * forward_operations(parts.model, parts.image_shape) * images
     return operations / (matmul_rate() * _TRAINING_SHARE)
@@ -66,11 +66,11 @@ def duration(seconds: float) -> str:
     return f"{max(1, round(seconds))} seconds"
 
 
-def summary(config: Mapping, workdir: Path) -> list[str]:
+def summary(config: Mapping, workdir: Path, *, only: str = "*") -> list[str]:
     """What will run, why at this scale, for how long, and where it goes: two lines."""
-    expected = duration(training_seconds(config))
+    expected = duration(training_seconds(config, only=only))
     others = "|".join(scale for scale in SCALES if scale != config["scale"])
-    count = len(config["runs"])
+    count = len(experiment.chosen(config, only=only))
     return [
         f"scale {config['scale']} ({config['scale_reason']}): {count} network{'s' * (count > 1)}, about {expected} of "
         f"training on this machine; for another, add scale={others} after the colon of --config",
@@ -78,12 +78,12 @@ def summary(config: Mapping, workdir: Path) -> list[str]:
     ]
 
 
-def details(config: Mapping) -> str:
-    """Resolved config, devices, and for each run its parameter table, shapes, memory and time."""
+def details(config: Mapping, workdir: Path, *, only: str = "*") -> str:
+    """Resolved config, devices, and for each run that matches its parameter table, shapes, memory and time."""
     devices = ", ".join(str(device) for device in jax.devices())
     lines = [json.dumps(experiment.plain(config), indent=2), f"devices: {devices}"]
-    for name, run in config["runs"].items():
-        parts = build(config, name)
+    for name in experiment.chosen(config, only=only):
+        run, parts = config["runs"][name], build(config, name)
         state = jax.eval_shape(lambda parts=parts: new_state(parts))
         flat, _ = jax.tree.flatten_with_path(state.params)
         lines.append(f"\nrun {name}: {run['optim']['batch_size']} images of {parts.image_shape} a step")
@@ -91,9 +91,12 @@ def details(config: Mapping) -> str:
             label = "/".join(part.key for part in path)
             lines.append(f"  {label:<32} {leaf.shape!s:<22} {leaf.size:>12,}")
         lines.append(f"  {'parameters':<32} {'':<22} {sum(leaf.size for _, leaf in flat):>12,}")
+        if experiment.finished(workdir, name):
+            lines.append("  already trained")
+            continue
         compiled = jax.jit(train_step_of(parts), donate_argnums=0).lower(state, parts.key).compile()
         memory = compiled.memory_analysis()
         size = (memory.temp_size_in_bytes + memory.argument_size_in_bytes) / 2**20
         lines.append(f"  memory of a training step: about {size:,.0f} MiB per device")
-    lines.append(f"\nestimated training time here: {duration(training_seconds(config))}")
+    lines.append(f"\nestimated training time here: {duration(training_seconds(config, only=only))}")
     return "\n".join(lines)

@@ -3,8 +3,11 @@
 import fnmatch
 import functools
 import json
+import zipfile
+import zlib
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -12,7 +15,7 @@ import numpy as np
 
 from gahr import loop, report, run_directory
 from gahr.analysis.performance import psnr_curve
-from gahr.build import Parts, build, check_study, new_state, train_step_of
+from gahr.build import Parts, build, check_devices, check_study, model_of, new_state, train_step_of
 from gahr.checkpoint import Checkpoints, export_arrays, import_arrays
 from gahr.config import suggest
 from gahr.denoiser import bind
@@ -32,6 +35,36 @@ def finished(workdir: Path, name: str) -> bool:
     return (Path(workdir) / name / _WEIGHTS).exists()
 
 
+def chosen(config: Mapping, *, only: str = "*") -> list[str]:
+    """Names of the runs that match a pattern; ValueError where there are none."""
+    names = fnmatch.filter(config["runs"], only)
+    if not names:
+        raise ValueError(f"no run is named {only!r}{suggest(only, config['runs'])}")
+    return names
+
+
+def check(config: Mapping, workdir: Path, *, only: str = "*") -> dict[str, Parts]:
+    """Everything that can be checked before any work; nothing is written.
+
+    Args:
+      config, workdir, only: as in `train`.
+
+    Returns:
+      Run name -> its objects, of all runs of the config.
+
+    Raises:
+      ValueError: bad config, or a directory of something else.
+    """
+    names = chosen(config, only=only)
+    parts = {name: build(config, name) for name in config["runs"]}
+    for name in names:
+        if not finished(workdir, name):
+            check_devices(config, name)
+    check_study(config)
+    run_directory.matches(Path(workdir), plain(config))
+    return parts
+
+
 def train(config: Mapping, workdir: Path, *, only: str = "*", progress: Progress | None = None) -> None:
     """Train every run of the config that is not finished, each from its last checkpoint.
 
@@ -47,13 +80,9 @@ def train(config: Mapping, workdir: Path, *, only: str = "*", progress: Progress
     """
     progress = progress or Progress()
     workdir = Path(workdir)
-    chosen = fnmatch.filter(config["runs"], only)
-    if not chosen:
-        raise ValueError(f"no run is named {only!r}{suggest(only, config['runs'])}")
-    parts = {name: build(config, name) for name in config["runs"]}  # all checked before the first starts
-    check_study(config)
+    parts = check(config, workdir, only=only)
     run_directory.claim(workdir, plain(config))
-    for name in chosen:
+    for name in chosen(config, only=only):
         if finished(workdir, name):
             progress.line(f"{name}: already trained, {workdir / name / _WEIGHTS}")
         else:
@@ -138,6 +167,14 @@ def load_denoiser(workdir: Path, *, run: str | None = None, step: int | None = N
     Raises:
       ValueError: no such directory, run or step; the message names what there is.
     """
+    return bind(*load_network(workdir, run=run, step=step))
+
+
+def load_network(workdir: Path, *, run: str | None = None, step: int | None = None) -> tuple[Any, dict]:
+    """Network (model, variables) of a run directory; arguments and errors as in `load_denoiser`.
+
+    A finished network needs only the `model` section of its run.
+    """
     workdir = Path(workdir)
     config = run_directory.read_config(workdir)["config"]
     names = list(config["runs"])
@@ -147,15 +184,17 @@ def load_denoiser(workdir: Path, *, run: str | None = None, step: int | None = N
         run = names[0]
     if run not in names:
         raise ValueError(f"{workdir} holds no run {run!r}{suggest(run, names)}")
-    parts = build(config, run)
     if step is None and finished(workdir, run):
-        return bind(parts.model, import_arrays(workdir / run / _WEIGHTS)[0])
+        return model_of(config["runs"][run]["model"]), import_arrays(workdir / run / _WEIGHTS)[0]
     checkpoints = Checkpoints(workdir / run / "checkpoints", read_only=True)
     steps = checkpoints.steps()
+    if not steps and step is None:
+        raise ValueError(f"run {run} of {workdir} is not trained yet")
     if not steps or (step is not None and step not in steps):
         raise ValueError(f"run {run} of {workdir} has checkpoints of steps {steps or 'none'}, not {step}")
+    parts = build(config, run)
     state = checkpoints.restore(new_state(parts), steps[-1] if step is None else step)
-    return bind(parts.model, _variables(state))
+    return parts.model, _variables(state)
 
 
 def study(config: Mapping, workdir: Path, *, progress: Progress | None = None) -> list:
@@ -182,8 +221,9 @@ def study(config: Mapping, workdir: Path, *, progress: Progress | None = None) -
     arrays = _stored_analysis(config, workdir)
     if arrays is None:
         runs = {name: _study_run(config, workdir, name) for name in config["runs"]}
-        key = jax.random.fold_in(jax.random.key(config["seed"]), 1)
-        arrays = module.analyze(runs, key, progress=progress, **config["study"]["analysis"])
+        key = jax.random.fold_in(jax.random.key(config["seed"]), 2**32 - 1)  # image i has fold_in(key, i)
+        with jax.default_matmul_precision("highest"):
+            arrays = module.analyze(runs, key, progress=progress, **config["study"]["analysis"])
         stamp = {"analysis_options": np.array(json.dumps(plain(config)["study"]["analysis"]))}
         run_directory.write_whole(workdir / "study.npz", lambda file: np.savez(file, **arrays, **stamp))
     checks = module.check(arrays, **config["study"]["marks"])
@@ -193,11 +233,13 @@ def study(config: Mapping, workdir: Path, *, progress: Progress | None = None) -
 
 def _stored_analysis(config: Mapping, workdir: Path) -> dict[str, np.ndarray] | None:
     path = workdir / "study.npz"
-    if not path.exists():
+    try:
+        with open(path, "rb") as content, np.load(content) as file:
+            arrays = dict(file)
+        options = str(arrays.pop("analysis_options"))
+    except (OSError, EOFError, KeyError, ValueError, zipfile.BadZipFile, zlib.error):  # absent or damaged
         return None
-    with np.load(path) as file:
-        arrays = dict(file)
-    same = str(arrays.pop("analysis_options")) == json.dumps(plain(config)["study"]["analysis"])
+    same = options == json.dumps(plain(config)["study"]["analysis"])
     return arrays if same else None
 
 

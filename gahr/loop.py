@@ -4,12 +4,13 @@ import time
 from collections.abc import Callable
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from gahr.checkpoint import Checkpoints
 from gahr.progress import Interrupted, Progress
 from gahr.training import TrainState
-from gahr.types import Key
+from gahr.types import Array, Key, PyTree
 
 _LOG_SECONDS = 5.0
 _EVALUATION_SHARE = 0.05  # of the wall time, at most
@@ -33,7 +34,7 @@ def fit(
     """Train from `state` to `num_steps`, saving as it goes.
 
     A checkpoint is written every `checkpoint_seconds`, at the end and when a stop is asked for, and only of a state
-    all of whose losses and gradients so far were finite. Logging and checkpoints never change what is computed.
+    that is finite, as all its losses and gradients so far were. Logging and checkpoints never change what is computed.
 
     Args:
       state: state to start from, as new or as restored; its memory is reused.
@@ -53,7 +54,7 @@ def fit(
 
     Raises:
       Interrupted: a stop was asked for; the state has been saved.
-      FloatingPointError: a loss or gradient was not finite; names run and step.
+      FloatingPointError: a loss, gradient or parameter was not finite; names run and step.
     """
     step = int(state.step)
     if step >= num_steps:
@@ -72,7 +73,10 @@ def fit(
         leave = progress.stop_requested or step == num_steps
         save = leave or now - saved > checkpoint_seconds
         if save or step == log.first + 1 or now - logged > _LOG_SECONDS:
-            log(state, step, _finite(pending, name, step, checkpoints))
+            metrics = _finite(pending, name, step, checkpoints)
+            if save and not _is_finite((state.params, state.batch_stats, state.average)):
+                raise _not_finite("a parameter is not finite", name, step, checkpoints)
+            log(state, step, metrics)
             pending, logged = [], time.monotonic()
         if save:
             checkpoints.save(state, step)
@@ -124,10 +128,16 @@ def _finite(pending: list[dict], name: str, step: int, checkpoints: Checkpoints)
     for i in range(len(pending)):
         for key, values in metrics.items():
             if not np.isfinite(values[i]):
-                steps = checkpoints.steps()
-                kept = f"the last good checkpoint is step {steps[-1]}" if steps else "no checkpoint was written yet"
-                raise FloatingPointError(
-                    f"{key} is {values[i]} at step {step - len(pending) + i + 1} of run {name}; {kept}; "
-                    "a lower learning rate may help"
-                )
+                raise _not_finite(f"{key} is {values[i]}", name, step - len(pending) + i + 1, checkpoints)
     return metrics
+
+
+@jax.jit
+def _is_finite(tree: PyTree) -> Array:
+    return jnp.stack([jnp.isfinite(leaf).all() for leaf in jax.tree.leaves(tree)]).all()
+
+
+def _not_finite(what: str, name: str, step: int, checkpoints: Checkpoints) -> FloatingPointError:
+    steps = checkpoints.steps()
+    kept = f"the last good checkpoint is step {steps[-1]}" if steps else "no checkpoint was written yet"
+    return FloatingPointError(f"{what} at step {step} of run {name}; {kept}; a lower learning rate may help")

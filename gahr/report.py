@@ -22,6 +22,12 @@ def table(checks: Sequence[Check]) -> str:
     )
 
 
+def shortfall(checks: Sequence[Check]) -> str:
+    """How many marks are not met, in one line; nothing where all are."""
+    met = [check.met for check in checks if check.met is not None]
+    return "" if all(met) else f"{met.count(False)} of {len(met)} marks not met"
+
+
 def write(workdir: Path, config: dict, checks: Sequence[Check], figure: Any) -> None:
     """Write results.json, figures/NAME.png and .pdf, and report.md, each whole."""
     name = config["study"]["name"]
@@ -37,8 +43,8 @@ def write(workdir: Path, config: dict, checks: Sequence[Check], figure: Any) -> 
     }
     run_directory.write_json(workdir / "results.json", results)
     scale = f"Scale: {config['scale']}. " + ("" if config["scale"] == "paper" else "Smaller than the publication's. ")
-    command = " ".join(run_directory.read_config(workdir)["command"])
-    text = f"# {name}\n\n{scale}Repeat with `python {command}`.\n\n![{name}](figures/{name}.png)\n\n{table(checks)}\n"
+    command = run_directory.present_command()
+    text = f"# {name}\n\n{scale}Repeat with `{command}`.\n\n![{name}](figures/{name}.png)\n\n{table(checks)}\n"
     run_directory.write_whole(workdir / "report.md", lambda file: file.write(text.encode()))
 
 

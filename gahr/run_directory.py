@@ -3,6 +3,7 @@
 import json
 import os
 import platform
+import shlex
 import sys
 from collections.abc import Callable
 from importlib import metadata
@@ -17,12 +18,15 @@ _FREE = ("study.", "checkpoint_seconds", "scale_reason")  # fields that may diff
 
 def write_whole(path: Path, write: Callable[[IO[bytes]], None]) -> None:
     """Call `write` on a binary file that takes the name `path` only when it is complete."""
-    partial = path.with_name(path.name + ".partial")
-    with open(partial, "wb") as file:
-        write(file)
-        file.flush()
-        os.fsync(file.fileno())
-    partial.replace(path)
+    partial = path.with_name(f"{path.name}.{os.getpid()}.partial")  # its own, where several processes write
+    try:
+        with open(partial, "wb") as file:
+            write(file)
+            file.flush()
+            os.fsync(file.fileno())
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)
 
 
 def write_json(path: Path, value: Any) -> None:
@@ -62,6 +66,19 @@ def describe_machine() -> dict:
     }
 
 
+def present_command() -> str:
+    """The command that is running, without what a repetition does not need: --only, --progress and --debug."""
+    kept, words = [], iter(sys.argv)
+    for word in words:
+        option, equals, _ = word.partition("=")
+        option = option.lstrip("-") if word.startswith("-") else ""
+        if option in ("only", "progress") and not equals:
+            next(words, None)
+        if option not in ("only", "progress", "debug", "nodebug"):
+            kept.append(word)
+    return shlex.join(["python", *kept])
+
+
 def claim(workdir: Path, config: dict) -> None:
     """Make `workdir` the directory of this config, or check that it already is.
 
@@ -74,13 +91,25 @@ def claim(workdir: Path, config: dict) -> None:
     """
     try:
         workdir.mkdir(parents=True, exist_ok=True)
-        probe = workdir / ".probe"
+        probe = workdir / f".probe{os.getpid()}"
         probe.touch()
-        probe.unlink()
+        probe.unlink(missing_ok=True)
     except OSError as error:
         raise OSError(f"run directory {workdir} cannot be written: {error.strerror}") from error
-    path = workdir / "config.json"
-    if path.exists():
+    if not matches(workdir, config):
+        write_json(workdir / "config.json", {"config": config, **describe_machine()})
+
+
+def matches(workdir: Path, config: dict) -> bool:
+    """Whether `workdir` is the directory of just this config; False where it can become so. Writes nothing.
+
+    Raises:
+      ValueError: as `claim`.
+    """
+    if not workdir.exists():
+        return False
+    foreign = [path for path in workdir.iterdir() if not path.match(".probe*") and path.suffix != ".partial"]
+    if (workdir / "config.json").exists():  # asked after the listing, since another process may just make it
         before = read_config(workdir)["config"]
         differences = _differences(_flat(before), _flat(config))
         blocking = [line for line in differences if not line.startswith(_FREE)]
@@ -88,11 +117,10 @@ def claim(workdir: Path, config: dict) -> None:
             raise ValueError(
                 f"{workdir} was made from another config: {'; '.join(blocking)}. Use another --workdir, or that config"
             )
-        if not differences:
-            return
-    elif any(workdir.iterdir()):
+        return not differences
+    if foreign:
         raise ValueError(f"{workdir} is not empty and is not a run directory; give another --workdir")
-    write_json(path, {"config": config, **describe_machine()})
+    return False
 
 
 def read_config(workdir: Path) -> dict:

@@ -10,15 +10,29 @@ a second Ctrl-C leaves at once.
 import os
 import signal
 import sys
-from pathlib import Path
 
-from absl import app, flags, logging
-from ml_collections import config_flags
 
-from gahr import memory
+def _leave(signum, frame) -> None:
+    os.write(2, b"\nstopped; nothing to save\n")
+    os._exit(0)
+
+
+if __name__ == "__main__":  # before the slow imports; _listen_for_stops takes over
+    signal.signal(signal.SIGINT, _leave)
+    signal.signal(signal.SIGTERM, _leave)
+
+import shlex  # noqa: E402
+from pathlib import Path  # noqa: E402
+
+from absl import app, flags, logging  # noqa: E402
+from ml_collections import config_flags  # noqa: E402
+
+from gahr import memory  # noqa: E402
 
 FLAGS = flags.FLAGS
-_CONFIG = config_flags.DEFINE_config_file("config", None, "Config file, with arguments after a colon.")
+_CONFIG = config_flags.DEFINE_config_file(
+    "config", None, "Config file, with arguments after a colon: alpha, background_alpha, scale and seed of calpha.py."
+)
 _WORKDIR = flags.DEFINE_string("workdir", None, "Run directory; left out, runs/NAME-ARGUMENTS.")
 _ONLY = flags.DEFINE_string("only", None, "Train only the runs whose names match this pattern, and do not draw.")
 _DRY_RUN = flags.DEFINE_bool("dry_run", False, "Print what would be done, with memory and time, and stop.")
@@ -68,28 +82,46 @@ def main(argv: list[str]) -> None:
     config, workdir = _CONFIG.value, _workdir()
     with Progress(_PROGRESS.value) as progress:
         _listen_for_stops(progress)
-        for line in estimate.summary(config, workdir):
+        only = _ONLY.value or "*"
+        experiment.check(config, workdir, only=only)
+        for line in estimate.summary(config, workdir, only=only):
             progress.line(line)
         if _DRY_RUN.value:
-            print(estimate.details(config))
+            print(estimate.details(config, workdir, only=only))
             return
         try:
-            experiment.train(config, workdir, only=_ONLY.value or "*", progress=progress)
+            experiment.train(config, workdir, only=only, progress=progress)
             if _ONLY.value:
                 progress.line("trained; call again without --only to analyse and draw")
                 return
             checks = experiment.study(config, workdir, progress=progress)
         except Interrupted:
-            print(f"stopped and saved; resume with: python {' '.join(sys.argv)}", file=sys.stderr)
+            print(f"stopped and saved; resume with: {shlex.join([sys.executable, *sys.argv])}", file=sys.stderr)
             return
     print(report.table(checks))
+    if short := report.shortfall(checks):
+        print(short)
     print(f"figure: {workdir / 'figures' / config.study.name}.png   report: {workdir / 'report.md'}")
 
 
 def _parse(argv: list[str]) -> list[str]:
     if {"--help", "-help", "--helpshort", "-h"} & set(argv):
         return app.parse_flags_with_usage(argv)
-    return FLAGS(argv)
+    _check_config_file(argv)
+    try:
+        return FLAGS(argv)
+    except (AttributeError, KeyError) as error:  # from ml_collections, with quotes of quotes
+        text = str(error).replace("\\n", " ").replace("\\'", "").strip("'\"")
+        raise flags.Error(f"unknown config field: {text}") from error
+
+
+def _check_config_file(argv: list[str]) -> None:
+    for word, following in zip(argv, [*argv[1:], ""], strict=True):
+        option, equals, value = word.partition("=")
+        if option in ("--config", "-config"):
+            file = (value if equals else following).partition(":")[0]
+            if not Path(file).is_file():
+                raise flags.Error(f"no config file {file}")
 
 
 def _line(error: BaseException) -> str:
@@ -97,8 +129,8 @@ def _line(error: BaseException) -> str:
     text = str(error)
     if "Traceback" in text:
         text = [line for line in text.splitlines() if "Error: " in line][-1].partition("Error: ")[2]
-    if isinstance(error, KeyError | AttributeError):  # from ml_collections, with quotes of quotes
-        text = "unknown config field: " + text.replace("\\n", " ").replace("\\'", "").strip("'\"")
+    if isinstance(error, KeyError | AttributeError):
+        text = f"{type(error).__name__}: {text} (--debug shows where)"
     return " ".join(text.split())
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import jax
 import pytest
 
-from gahr.build import build, check_study
+from gahr.build import build, check_devices, check_study
 from gahr.config import SCALES, choose_scale, parse_arg, require_positive
 
 CONFIGS = Path(__file__).parent.parent / "configs"
@@ -135,6 +135,8 @@ def test_calpha_config_has_one_run_for_each_exponent():
         ("background_alpha=0", "background_alpha must be a positive number"),
         ("scale=tiny", "unknown scale 'tiny'"),
         ("alfa=3", "did you mean alpha"),
+        ("alpha=1+2+1", "alpha holds one exponent twice"),
+        ("alpha=1+1.0000001", "two that round to one name: alpha1, alpha1"),
     ],
 )
 def test_calpha_config_refuses_impossible_arguments(arg, message):
@@ -156,8 +158,24 @@ def test_calpha_config_refuses_impossible_arguments(arg, message):
         ("noise", "sigma_min", 0.0, "log_uniform needs sigma_min > 0"),
         ("optim", "learning_rate", 1.0, "unknown field optim.learning_rate"),
         ("optim", "schedule", "linear", "halving, cosine or constant"),
-        ("optim", "batch_size", 12, "cannot be shared by 8 devices; the nearest valid is 8 or 16"),
-        ("optim", "batch_size", 0, "the nearest valid is 8"),
+        ("optim", "batch_size", 0, "optim.batch_size must be a whole number from 1, got 0"),
+        ("optim", "num_steps", 0, "optim.num_steps must be a whole number from 1, got 0"),
+        ("optim", "peak", 0.0, "optim.peak must be positive and finite in float32, got 0.0"),
+        ("optim", "peak", float("inf"), "optim.peak must be positive and finite in float32, got inf"),
+        ("optim", "peak", float("nan"), "optim.peak must be positive and finite in float32, got nan"),
+        ("optim", "warmup", -1, "optim.warmup must be from 0 to below num_steps = 20, got -1"),
+        ("optim", "warmup", 20, "optim.warmup must be from 0 to below num_steps = 20, got 20"),
+        ("optim", "average", 1.0, "optim.average must be from 0 to below 1, got 1.0"),
+        ("optim", "average", -0.1, "optim.average must be from 0 to below 1, got -0.1"),
+        ("model", "dtype", "float31", "model.dtype must be one of float32, bfloat16, float16, got 'float31'"),
+        ("model", "dtype", "int32", "model.dtype must be one of"),
+        ("model", "gain_init", "publishd", "model.gain_init must be one of published, square_root, got 'publishd'"),
+        ("model", "features", 0, "model.features must be a whole number from 1, got 0"),
+        ("model", "num_blocks", 0, "model.num_blocks must be a whole number from 1, got 0"),
+        ("noise", "sigma_min", -0.1, "noise.sigma_min must be finite and not negative, got -0.1"),
+        ("noise", "sigma_max", float("nan"), "noise.sigma_max must be finite and not negative, got nan"),
+        ("noise", "sigma_min", 2.0, "noise.sigma_min must be at most sigma_max = 1.0, got 2.0"),
+        ("noise", "sigma_max", 0.0, "noise.sigma_max must be positive, got 0.0"),
     ],
 )
 def test_a_field_that_does_not_fit_is_refused_before_any_work(section, field, value, message):
@@ -165,6 +183,49 @@ def test_a_field_that_does_not_fit_is_refused_before_any_work(section, field, va
     config.runs.alpha3[section][field] = value
     with pytest.raises(ValueError, match=message):
         build(config, "alpha3")
+
+
+@pytest.mark.parametrize(
+    "noise",
+    [dict(law="quadratic"), dict(law="quadratic", sigma_min=0.0), dict(law="uniform"), dict(law="fixed", sigma=0.0)],
+)
+def test_inverse_variance_weighting_is_refused_where_sigma_reaches_zero(noise):
+    config = get_config("scale=smoke").unlock()
+    config.runs.alpha3.noise = noise | dict(weighting="inverse_variance")
+    with pytest.raises(ValueError, match="must be positive with weighting inverse_variance"):
+        build(config, "alpha3")
+    field = "sigma" if noise["law"] == "fixed" else "sigma_min"
+    config.runs.alpha3.noise[field] = 0.01
+    build(config, "alpha3")
+
+
+def test_batches_must_be_shared_by_the_devices_in_training_alone():
+    config = get_config("scale=smoke")
+    config.runs.alpha3.optim.batch_size = 12
+    build(config, "alpha3")
+    with pytest.raises(ValueError, match=r"run alpha3: .* shared by 8 devices; the nearest valid is 8 or 16"):
+        check_devices(config, "alpha3")
+
+
+@pytest.mark.parametrize(
+    ("section", "field", "value", "message"),
+    [
+        ("analysis", "num_levels", 1, "num_levels must be at least 2, got 1"),
+        ("analysis", "num_images", 1, "num_images must be at least 2, got 1"),
+        (
+            "analysis",
+            "num_levels",
+            3,
+            "fit_between must hold at least two of the levels 0, 17, 34 dB, got .20.0, 34.0.",
+        ),
+        ("marks", "fit_between", (35.0, 50.0), "fit_between must hold at least two of the levels"),
+    ],
+)
+def test_a_study_that_leaves_no_slope_to_fit_is_refused(section, field, value, message):
+    config = get_config("scale=smoke").unlock()
+    config.study[section][field] = value
+    with pytest.raises(ValueError, match=message):
+        check_study(config)
 
 
 @pytest.mark.parametrize(("section", "message"), [("analysis", "num_images"), ("marks", "slope_within")])

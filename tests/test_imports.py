@@ -26,8 +26,9 @@ ALLOWED = {  # module or folder of gahr -> those it may import, besides its own 
     **dict.fromkeys(MATHEMATICS, LEAVES),
     "loop": {"types", "training", "checkpoint", "progress"},
     "studies": BASE | {"progress"},
+    "validate": {"models"},
     "report": {"run_directory", "studies.common"},
-    "build": BASE | {"studies"},
+    "build": BASE | {"studies", "validate"},
     "experiment": BASE | {"studies", "progress", "run_directory", "report", "loop", "build"},
     "estimate": BASE | {"studies", "progress", "run_directory", "report", "loop", "build", "experiment"},
 }

@@ -258,7 +258,8 @@ def test_square_root_gains_are_mostly_clipped():
 
 @pytest.mark.parametrize("name", MODELS)
 def test_bfloat16_computes_nearly_the_same_and_keeps_float32_outside(name):
-    options = {"unet": dict(features=8, num_blocks=2), "bfcnn": dict(features=16, num_layers=6)}[name]
+    sizes = {"unet": dict(features=8, num_blocks=2), "bfcnn": dict(features=16, num_layers=6), "strided_unet": {}}
+    options = sizes[name]
     model, half = MODELS[name](**options), MODELS[name](**options, dtype="bfloat16")
     variables = random_variables(model, (16, 16, 1))
     noisy = jax.random.normal(jax.random.key(5), (2, 16, 16, 1))

@@ -11,9 +11,11 @@ import pytest
 from conftest import with_unit_gains
 from jax.sharding import AxisType, NamedSharding, PartitionSpec
 
-from gahr import training
+from gahr import loop, training
+from gahr.checkpoint import Checkpoints
 from gahr.models.layers import initialize
 from gahr.models.unet import UNet
+from gahr.progress import Progress
 
 KEY = jax.random.key(0)
 
@@ -135,6 +137,23 @@ def test_three_steps_and_three_from_their_result_are_six_steps_to_the_bit():
     resumed = advance(jax.tree.map(jnp.asarray, half[0]), 3)
     jax.tree.map(np.testing.assert_array_equal, resumed, whole)
     assert half[1]["loss"] != whole[1]["loss"]
+
+
+@pytest.mark.parametrize("field", ["params", "batch_stats", "average"])
+def test_a_state_that_is_not_finite_is_never_saved(tmp_path, field):
+    def step(state, key):  # infinite after step 2, though loss and gradient are not
+        value = {field: jnp.ones(3) / (1 - state.step)}
+        return state._replace(step=state.step + 1, **value), {"loss": 1.0 * state.step, "gradient_norm": 1.0}
+
+    records, checkpoints = [], Checkpoints(tmp_path)
+    state = training.TrainState(jnp.array(0), jnp.ones(3), jnp.ones(3), jnp.ones(3), jnp.ones(3))
+    options = dict(name="alpha3", num_steps=2, batch_size=1, set_size=1, progress=Progress(), checkpoint_seconds=0.0)
+    evaluate = lambda state: {"train_psnr": 0.0, "test_psnr": 0.0}
+    message = "a parameter is not finite at step 2 of run alpha3; the last good checkpoint is step 1"
+    with pytest.raises(FloatingPointError, match=message):
+        loop.fit(state, step, KEY, checkpoints=checkpoints, evaluate=evaluate, record=records.append, **options)
+    assert checkpoints.steps() == [1]
+    assert [record["step"] for record in records] == [1]
 
 
 def test_steps_draw_from_the_key_and_the_step_number_alone():

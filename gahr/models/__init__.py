@@ -1,6 +1,7 @@
 """Networks: `model.apply(variables, noisy, train=False)` is the residual y - D(y)."""
 
 from gahr.models.bfcnn import BFCNN
+from gahr.models.strided_unet import StridedUNet
 from gahr.models.unet import UNet
 
-MODELS = {"unet": UNet, "bfcnn": BFCNN}
+MODELS = {"unet": UNet, "bfcnn": BFCNN, "strided_unet": StridedUNet}

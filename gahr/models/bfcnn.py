@@ -3,6 +3,7 @@
 import flax.linen as nn
 import jax.numpy as jnp
 
+from gahr.models.general_conv import GeneralConv
 from gahr.models.layers import BiasFreeBatchNorm, Conv
 from gahr.types import Array
 
@@ -18,6 +19,8 @@ class BFCNN(nn.Module):
       num_layers: number of convolutions.
       first_relu: apply a ReLU after the first convolution. The paper's text has none; its code does by default.
       gain_init, dtype: as in `UNet`.
+      kernel_sizes: odd side of every layer's kernel, where they are not all 3; the receptive field is then
+        1 + sum(kernel_sizes) - num_layers.
     """
 
     features: int = 64
@@ -25,19 +28,31 @@ class BFCNN(nn.Module):
     first_relu: bool = False
     gain_init: str = "published"
     dtype: str = "float32"
+    kernel_sizes: tuple[int, ...] = ()
 
     @nn.compact
     def __call__(self, noisy: Array, *, train: bool = False) -> Array:
         """Residual (..., H, W, C) of noisy images (..., H, W, C), any C, H and W.
 
         With train=True the norms use the statistics of the batch and update `batch_stats`.
+
+        Raises:
+          ValueError: kernel_sizes are not one odd number per layer.
         """
-        dtype = jnp.dtype(self.dtype)
-        images = Conv(self.features, dtype, name="conv_0")(noisy)
+        dtype, sizes = jnp.dtype(self.dtype), self.kernel_sizes or (3,) * self.num_layers
+        if len(sizes) != self.num_layers or any(size % 2 == 0 for size in sizes):
+            raise ValueError(f"kernel_sizes must be {self.num_layers} odd numbers, one per layer, not {sizes}")
+
+        def conv(images: Array, features: int, size: int, name: str) -> Array:
+            if size == 3:
+                return Conv(features, dtype, name=name)(images)
+            return GeneralConv(features, size, dtype=dtype, name=name)(images)
+
+        images = conv(noisy, self.features, sizes[0], "conv_0")
         if self.first_relu:
             images = nn.relu(images)
         for i in range(1, self.num_layers - 1):
-            images = Conv(self.features, dtype, name=f"conv_{i}")(images)
+            images = conv(images, self.features, sizes[i], f"conv_{i}")
             images = nn.relu(BiasFreeBatchNorm(self.gain_init, name=f"norm_{i}")(images, train=train))
-        residual = Conv(noisy.shape[-1], dtype, name="output_conv")(images)
+        residual = conv(images, noisy.shape[-1], sizes[-1], "output_conv")
         return residual.astype(noisy.dtype)

@@ -1,8 +1,11 @@
 """What every study receives, what it says, and how its figures look."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
+import numpy as np
+
+from gahr.analysis import performance
 from gahr.types import Array, Denoiser
 
 # Okabe and Ito's colours, distinguishable with any colour vision, and line styles that differ without colour
@@ -18,6 +21,20 @@ STYLE = {
     "savefig.dpi": 200,
     "pdf.fonttype": 42,
 }
+
+
+def check_levels(analysis: Mapping[str, Any], marks: Mapping[str, Any]) -> None:
+    """ValueError unless the options of a study of PSNR curves leave a slope to fit: the `validate` of its module."""
+    for field in ("num_levels", "num_images"):
+        if analysis[field] < 2:
+            raise ValueError(f"study.analysis.{field} must be at least 2, got {analysis[field]}")
+    levels = np.linspace(analysis["lowest_db"], analysis["highest_db"], analysis["num_levels"])
+    between = marks["fit_between"]
+    if performance.levels_between(levels, between).sum() < 2:
+        raise ValueError(
+            f"study.marks.fit_between must hold at least two of the levels {', '.join(f'{x:.3g}' for x in levels)} dB, "
+            f"got {tuple(between)}"
+        )
 
 
 class Run(NamedTuple):

@@ -16,12 +16,14 @@ from gahr import metrics, noise
 from gahr.analysis import identities, performance
 from gahr.classical.analytic import fit_gaussian, gaussian
 from gahr.progress import Progress
-from gahr.studies.common import COLOURS, STYLE, Check, Run
+from gahr.studies.common import COLOURS, STYLE, Check, Run, check_levels
 from gahr.types import Array, Denoiser, Key
 
 _SHOWN_DB = 20.0  # input PSNR of the images drawn
 _NUM_SHOWN = 4
 _CHUNK = 8  # images treated at a time
+
+validate = check_levels  # of the options of `analyze` and `check`, before any training
 
 
 def exponents(alpha: float, background_alpha: float) -> dict[str, float]:
@@ -93,7 +95,7 @@ def analyze(
         slopes = []
         for sigma in sigmas:
             noisy = noise.add_noise(key, test[:num_probe_images], sigma)
-            slopes.append(moments(run.denoiser, jax.random.fold_in(key, 1), noisy).slope())
+            slopes.append(moments(run.denoiser, jax.random.fold_in(key, 2**32 - 1), noisy).slope())
             advance(f"{name}: Jacobian probes")
         found["identity"] = np.array(slopes)
         found |= _examples(run.denoiser, wiener, key, test[:_NUM_SHOWN])
@@ -176,14 +178,14 @@ def check(
             Check(
                 f"{name}: slope from |J|^2 / tr J, {span}",
                 f"measured slope {fitted.slope:.2f}",
-                f"{get('identity')[inside].mean():.2f}",
+                "{:.2f} to {:.2f}".format(*np.sort(get("identity")[inside])[[0, -1]]),
                 "-",
                 None,
             ),
             Check(f"{name}: slope of the linear denoiser", "below the network", f"{linear.slope:.3f}", "-", None),
         ]
         gains = get("test").mean(0) - get("wiener").mean(0)
-        for decibel in (20, 30):
+        for decibel in sorted({20, 30} | {int(decibel) for decibel in gain_over_wiener or {}}):
             gain = np.interp(decibel, levels, gains)
             mark = (gain_over_wiener or {}).get(str(decibel))
             verdict = ("-", None) if mark is None else (f">= {mark:g}", bool(gain >= mark))
@@ -250,8 +252,9 @@ def _draw_curves(curves, slopes, arrays, name: str, colour: str, *, alone: bool)
         lines += [("contour", theory["contour"], "-."), ("background", theory["background"], (0, (1, 1)))]
     for place, (text, value, style) in enumerate(lines):
         slopes.axhline(value, ls=style, lw=1, color="black" if alone else colour)
-        label = dict(fontsize=6.5, va="center", backgroundcolor="white", bbox=dict(pad=0.5, fc="white", ec="none"))
-        slopes.text(levels[0] + place * 0.27 * np.ptp(levels), value, f"{text} {value:.2f}", **label)
+        label = dict(fontsize=6.5, va="center", bbox=dict(pad=0.5, fc="white", ec="none"))
+        at = levels[0] + place * 0.27 * np.ptp(levels) if alone else levels[-1] + 0.06 * np.ptp(levels)
+        slopes.text(at, value, f"{text} {value:.2f}" if alone else f"{value:.2f}", **label)
 
 
 def _once(alone: bool, label: str) -> str | None:
@@ -268,9 +271,10 @@ def _label_curves(curves, slopes, levels: np.ndarray, *, alone: bool) -> None:
         slopes.plot([], [], color="grey", label="network, test")
         slopes.plot([], [], "s", ms=3, mfc="none", color="grey", label="network, $|J|^2$ / tr $J$")
         slopes.plot([], [], ":", color="grey", label="linear (PCA-Wiener)")
+        slopes.plot([], [], "--", color="grey", lw=1, label=r"$\alpha/(\alpha+1)$, value at the right")
     curves.set(xlabel="input PSNR (dB)", ylabel="output PSNR (dB)", title="Denoising performance")
     slopes.set(xlabel="input PSNR (dB)", ylabel="local slope (dB / dB)", title="Slope of the curves")
-    slopes.set_ylim(0, max(1.1, slopes.get_ylim()[1]))
+    slopes.set_ylim(0, 1.2)  # |J|^2 / tr J is larger at large noise, where the network is no MMSE denoiser
     for axes in (curves, slopes):
         axes.legend(loc="best")
 

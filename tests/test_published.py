@@ -1,0 +1,494 @@
+"""Published state dicts: every file format and layout, an evaluation in PyTorch's conventions, refusals, conversion."""
+
+import functools
+import json
+import os
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from safetensors.numpy import save_file
+
+from gahr.build import model_of, section_of
+from gahr.denoiser import bind
+from gahr.experiment import load_denoiser
+from gahr.models import published
+from gahr.models.bfcnn import BFCNN
+from gahr.models.strided_unet import StridedUNet
+from gahr.models.unet import UNet
+
+ROOT = Path(__file__).parent.parent
+MODELS = {
+    "unet_1": UNet(features=2, num_blocks=1),
+    "unet_2": UNet(features=3, num_blocks=2),
+    "unet_3": UNet(features=2, num_blocks=3),
+    "bfcnn": BFCNN(features=3, num_layers=5),
+    "bfcnn_relu": BFCNN(features=3, num_layers=4, first_relu=True),
+    "bfcnn_sizes": BFCNN(features=3, num_layers=5, kernel_sizes=(3, 1, 5, 1, 3)),
+    "strided_unet": StridedUNet(features=2),
+}
+
+
+def random_variables(model, channels):
+    """Kernels and gains normal, standard deviations between 1/2 and 2, all different."""
+    shapes = jax.eval_shape(model.init, jax.random.key(0), jnp.zeros((8, 8, channels)))
+    draw = np.random.default_rng(1)
+
+    def fill(path, leaf):
+        shape = leaf.shape
+        if path[-1].key == "sd":
+            return np.float32(draw.uniform(0.5, 2, shape))
+        return np.float32(draw.standard_normal(shape) / np.sqrt(leaf.size / shape[-1]))
+
+    return jax.tree.map_with_path(fill, shapes)
+
+
+def state_of(name, channels=1):
+    return published.export(MODELS[name], random_variables(MODELS[name], channels))
+
+
+# A state dict as torch.save writes it, opcode by opcode.
+
+
+def named(module, name):
+    return f"c{module}\n{name}\n".encode()
+
+
+def text(value):
+    return b"X" + len(value).to_bytes(4, "little") + value.encode()
+
+
+def items(*values):
+    return b"(" + b"".join(v if isinstance(v, bytes) else b"J" + v.to_bytes(4, "little") for v in values) + b"t"
+
+
+def ordered(entries, state=b""):
+    pairs = b"".join(text(name) + value for name, value in entries.items())
+    return named("collections", "OrderedDict") + b")R(" + pairs + b"u" + state
+
+
+def tensor(key, kind, offset, shape, strides, size):
+    storage = items(text("storage"), named("torch", kind), text(key), text("cpu"), size) + b"Q"
+    arguments = items(storage, offset, items(*shape), items(*strides), b"\x89", ordered({}))
+    return named("torch._utils", "_rebuild_tensor_v2") + arguments + b"R"
+
+
+KINDS = {"float32": "FloatStorage", "float64": "DoubleStorage", "float16": "HalfStorage", "int64": "LongStorage"}
+
+
+def write_torch(path, state, *, tree=None, wrapper=None, byteorder="little"):
+    """Tensors of `state`, or what the pickle `tree` says of their storages, named "0", "1" and so on."""
+    entries = {}
+    for i, (name, array) in enumerate(state.items()):
+        strides = [stride // array.itemsize for stride in array.strides]
+        entries[name] = tensor(str(i), KINDS[str(array.dtype)], 0, array.shape, strides, array.size)
+    metadata = b"}" + text("_metadata") + ordered({}) + b"sb"
+    tree = tree or ordered(entries, metadata)
+    tree = b"}" + text("epoch") + b"K\x07s" + text(wrapper) + tree + b"s" if wrapper else tree
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("archive/data.pkl", b"\x80\x02" + tree + b".")
+        archive.writestr("archive/byteorder", byteorder)
+        for i, array in enumerate(state.values()):
+            archive.writestr(f"archive/data/{i}", array.tobytes(order="A"))
+        archive.writestr("archive/version", "3\n")
+    return path
+
+
+def write_npz(path, state):
+    np.savez(path, **state)
+    return path
+
+
+def write_safetensors(path, state):
+    save_file(state, path)
+    return path
+
+
+WRITERS = {".npz": write_npz, ".safetensors": write_safetensors, ".pt": write_torch, ".pth": write_torch}
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize("name", MODELS)
+def test_exported_network_is_loaded_again_exactly(name, channels, tmp_path):
+    model = MODELS[name]
+    variables = random_variables(model, channels)
+    path = write_safetensors(tmp_path / "x.safetensors", published.export(model, variables))
+    found, loaded = published.load(path)
+    assert found == model
+    assert hash(found) == hash(model)
+    assert jax.tree.structure(loaded) == jax.tree.structure(variables)
+    jax.tree.map(np.testing.assert_array_equal, loaded, variables)
+
+
+@pytest.mark.parametrize("prefix", ["", "module."])
+@pytest.mark.parametrize("suffix", WRITERS)
+def test_every_file_format_gives_the_same_arrays(suffix, prefix, tmp_path):
+    state = state_of("unet_2")
+    path = WRITERS[suffix](tmp_path / f"x{suffix}", {prefix + key: array for key, array in state.items()})
+    again = published.export(*published.load(path))
+    assert list(again) == list(state)
+    for key, array in state.items():
+        np.testing.assert_array_equal(again[key], array)
+
+
+@pytest.mark.parametrize("wrapper", ["state_dict", "model", "model_state_dict"])
+def test_state_dict_is_taken_out_of_a_training_checkpoint(wrapper, tmp_path):
+    path = write_torch(tmp_path / "x.pt", state_of("bfcnn"), wrapper=wrapper)
+    assert published.load(path)[0] == MODELS["bfcnn"]
+
+
+@pytest.mark.parametrize("dtype", ["float64", "float16"])
+def test_other_number_types_and_strides_are_read(dtype, tmp_path):
+    state = {key: np.asfortranarray(array.astype(dtype)) for key, array in state_of("bfcnn").items()}
+    _, variables = published.load(write_torch(tmp_path / "x.pt", state))
+    expected = state["conv_layers.1.weight"].transpose(2, 3, 1, 0).astype(np.float32)
+    np.testing.assert_array_equal(variables["params"]["conv_1"]["kernel"], expected)
+
+
+# An evaluation in numpy, float64, with PyTorch's kernels, from the published layer tables.
+
+
+def convolve(images, kernel, stride=1, dilation=1):
+    """(C, H, W) and (F, C, k, k), zero padding dilation (k - 1) / 2."""
+    size, (height, width) = kernel.shape[-1], images.shape[1:]
+    margin = dilation * (size - 1) // 2
+    padded = np.pad(images, ((0, 0), (margin, margin), (margin, margin)))
+    out = 0
+    for i, j in np.ndindex(size, size):
+        rows = slice(i * dilation, i * dilation + height, stride)
+        shifted = padded[:, rows, j * dilation : j * dilation + width : stride]
+        out = out + np.einsum("fc,chw->fhw", kernel[:, :, i, j], shifted)
+    return out
+
+
+def transposed_convolve(images, kernel, margin):
+    """(C, H, W) and (C, F, k, k), stride 2, `margin` cut from every side."""
+    (channels, features, size, _), (height, width) = kernel.shape, images.shape[1:]
+    out = np.zeros((features, 2 * height - 2 + size, 2 * width - 2 + size))
+    for c, h, w in np.ndindex(channels, height, width):
+        out[:, 2 * h : 2 * h + size, 2 * w : 2 * w + size] += images[c, h, w] * kernel[c]
+    return out[:, margin : out.shape[1] - margin, margin : out.shape[2] - margin]
+
+
+def relu(images):
+    return np.maximum(images, 0)
+
+
+def unet(images, state, num_blocks):
+    def sequence(images, prefix, steps):
+        for i, step in enumerate(steps):
+            if step == "conv":
+                images = convolve(images, state[f"{prefix}.{i}.weight"])
+            elif step == "norm":
+                images = images / state[f"{prefix}.{i}.running_sd"][0] * state[f"{prefix}.{i}.gammas"][0]
+            else:
+                images = relu(images)
+        return images
+
+    twice, skips = ["conv", "norm", "relu"] * 2, []
+    for b in range(num_blocks):
+        skips.append(sequence(images, f"encoder.{b}", twice if b else ["conv", "relu", "conv", "norm", "relu"]))
+        channels, height, width = skips[b].shape
+        images = skips[b].reshape(channels, height // 2, 2, width // 2, 2).mean((2, 4))
+    images = sequence(images, "mid_block", twice)
+    for b in reversed(range(num_blocks)):
+        images = np.concatenate([transposed_convolve(images, state[f"upsample.{b}.weight"], 0), skips[b]])
+        images = sequence(images, f"decoder.{b}", twice if b else ["conv", "norm", "relu", "conv"])
+    return images
+
+
+def bfcnn(images, state, num_layers):
+    older = "gammas.0" in state
+    images = convolve(images, state["conv_layers.0.weight"])
+    images = relu(images) if older else images
+    for i in range(num_layers - 2):
+        gain, sd = ("gammas.{}", "running_sd.{}") if older else ("BN_layers.{}.gammas", "BN_layers.{}.running_sd")
+        images = convolve(images, state[f"conv_layers.{i + 1}.weight"])
+        images = relu(images / state[sd.format(i)][0] * state[gain.format(i)][0])
+    return convolve(images, state[f"conv_layers.{num_layers - 1}.weight"])
+
+
+def strided_unet(noisy, state):
+    kernel = {i: state[f"conv{i}.weight"] for i in range(1, 10)}
+    height, width = noisy.shape[1:]
+    images = np.pad(noisy, ((0, 0), (0, height % 2), (0, width % 2)))
+    skip = relu(convolve(relu(convolve(images, kernel[1])), kernel[2]))
+    images = relu(convolve(relu(convolve(skip, kernel[3], stride=2)), kernel[4]))
+    images = relu(convolve(relu(convolve(images, kernel[5], dilation=2)), kernel[6], dilation=4))
+    images = np.concatenate([relu(transposed_convolve(images, kernel[7], 1)), skip])
+    return noisy - convolve(relu(convolve(images, kernel[8])), kernel[9])[:, :height, :width]
+
+
+def close(found, expected):
+    np.testing.assert_allclose(np.moveaxis(found, -1, 0), expected, atol=2e-6 * np.abs(expected).max())
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_loaded_network_is_its_published_layer_table(name, tmp_path):
+    state, shape = state_of(name, 3), (16, 8, 3)
+    model, variables = published.load(write_npz(tmp_path / "x.npz", state))
+    noisy = jax.random.normal(jax.random.key(5), shape)
+    images = np.moveaxis(np.asarray(noisy, np.float64), -1, 0)
+    exact = {key: array.astype(np.float64) for key, array in state.items()}
+    if isinstance(model, UNet):
+        expected = unet(images, exact, model.num_blocks)
+    elif isinstance(model, BFCNN):
+        expected = bfcnn(images, exact, model.num_layers)
+    else:
+        expected = strided_unet(images, exact)
+    close(jax.jit(functools.partial(model.apply, train=False))(variables, noisy), expected)
+
+
+def test_bound_network_is_the_denoiser():
+    model, variables = MODELS["bfcnn"], random_variables(MODELS["bfcnn"], 1)
+    noisy = jax.random.normal(jax.random.key(5), (8, 8, 1))
+    np.testing.assert_array_equal(bind(model, variables)(noisy), noisy - model.apply(variables, noisy))
+
+
+@pytest.mark.parametrize("sides", [(9, 12), (10, 7), (11, 13)])
+def test_strided_unet_pads_and_crops_odd_sides(sides):
+    model, variables = StridedUNet(features=2), random_variables(StridedUNet(features=2), 1)
+    noisy = jax.random.normal(jax.random.key(5), (*sides, 1))
+    state = {key: array.astype(np.float64) for key, array in published.export(model, variables).items()}
+    expected = strided_unet(np.asarray(noisy, np.float64)[None, ..., 0], state)
+    close(jax.jit(model.apply)(variables, noisy), expected)
+
+
+def dncnn_state(num_hidden=3):
+    draw = np.random.default_rng(2)
+    normal = lambda *shape: draw.standard_normal(shape).astype(np.float32) / 5
+    state = {"first_layer.weight": normal(4, 1, 3, 3), "last_layer.weight": normal(1, 4, 3, 3)}
+    for i in range(num_hidden):
+        state[f"hidden_layer_list.{i}.weight"] = normal(4, 4, 3, 3)
+        norm = dict(weight=normal(4), bias=np.zeros(4), running_mean=np.zeros(4), num_batches_tracked=np.array(9))
+        norm["running_var"] = np.float32(draw.uniform(1e-4, 2, 4))
+        state |= {f"bn_layer_list.{i}.{key}": array for key, array in norm.items()}
+    return state
+
+
+def test_dncnn_is_its_layer_table(tmp_path):
+    state = dncnn_state()
+    model, variables = published.load(write_npz(tmp_path / "x.npz", state))
+    assert model == BFCNN(features=4, num_layers=5, first_relu=True)
+    noisy = jax.random.normal(jax.random.key(5), (7, 9, 1))
+    images = relu(convolve(np.asarray(noisy, np.float64)[None, ..., 0], state["first_layer.weight"]))
+    for i in range(3):
+        norm = {key: state[f"bn_layer_list.{i}.{key}"].astype(np.float64) for key in ("weight", "running_var")}
+        factor = norm["weight"] / (np.sqrt(norm["running_var"]) + 1e-5)
+        images = relu(convolve(images, state[f"hidden_layer_list.{i}.weight"]) * factor[:, None, None])
+    close(jax.jit(model.apply)(variables, noisy), convolve(images, state["last_layer.weight"]))
+
+
+def test_dncnn_with_a_shift_is_refused(tmp_path):
+    state = dncnn_state() | {"bn_layer_list.1.running_mean": np.ones(4)}
+    with pytest.raises(ValueError, match=r"not bias-free: bn_layer_list\.1\.running_mean"):
+        published.load(write_npz(tmp_path / "x.npz", state))
+
+
+@pytest.mark.parametrize("name", ["bfcnn_sizes", "strided_unet"])
+def test_networks_take_leading_axes_and_every_transformation(name):
+    model, variables = MODELS[name], random_variables(MODELS[name], 2)
+    network = jax.jit(lambda noisy: model.apply(variables, noisy, train=False))
+    noisy, right, left = jax.random.normal(jax.random.key(3), (3, 2, 3, 8, 6, 2))
+    residual = network(noisy)
+    np.testing.assert_allclose(network(noisy[1, 2]), residual[1, 2], atol=1e-5)
+    np.testing.assert_allclose(jax.vmap(network)(noisy), residual, atol=1e-5)
+    np.testing.assert_allclose(network(3 * noisy), 3 * residual, rtol=1e-4, atol=1e-5)
+    _, pushed = jax.jvp(network, (noisy,), (right,))
+    np.testing.assert_allclose(jax.linearize(network, noisy)[1](right), pushed, atol=1e-5)
+    (pulled,) = jax.vjp(network, noisy)[1](left)
+    assert float(jnp.vdot(left, pushed)) == pytest.approx(float(jnp.vdot(pulled, right)), rel=1e-3)
+
+
+def test_option_decides_about_the_first_relu(tmp_path):
+    path = write_npz(tmp_path / "x.npz", state_of("bfcnn"))
+    assert published.load(path, first_relu=True)[0] == BFCNN(features=3, num_layers=5, first_relu=True)
+    with pytest.raises(ValueError, match="this is a UNet"):
+        published.load(write_npz(tmp_path / "y.npz", state_of("unet_1")), first_relu=True)
+
+
+@pytest.mark.parametrize("sizes", [(3, 1, 3), (3, 2, 3, 3, 3)])
+def test_kernel_sizes_are_one_odd_number_per_layer(sizes):
+    with pytest.raises(ValueError, match="5 odd numbers"):
+        jax.eval_shape(BFCNN(num_layers=5, kernel_sizes=sizes).init, jax.random.key(0), jnp.zeros((8, 8, 1)))
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_section_of_a_network_rebuilds_it_also_after_json(name):
+    section = section_of(MODELS[name])
+    assert model_of(section) == model_of(json.loads(json.dumps(section))) == MODELS[name]
+
+
+# Refusals.
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_missing_and_left_over_keys_are_listed(name, tmp_path):
+    state = state_of(name)
+    lost = sorted(state)[1]
+    array = state.pop(lost)
+    with pytest.raises(ValueError, match=rf"x\.npz: .*missing: {lost}; left over: other\.bias"):
+        published.load(write_npz(tmp_path / "x.npz", state | {"other.bias": array}))
+
+
+def test_dncnn_with_missing_keys_names_its_own(tmp_path):
+    state = dncnn_state()
+    del state["bn_layer_list.1.running_var"]
+    with pytest.raises(ValueError, match=r"missing: bn_layer_list\.1\.running_var$"):
+        published.load(write_npz(tmp_path / "x.npz", state))
+
+
+@pytest.mark.parametrize(
+    ("key", "shape", "message"),
+    [
+        ("mid_block.3.weight", (8, 8, 5, 5), r"mid_block\.3\.weight is \(8, 8, 5, 5\), not \(4, 4, 3, 3\)"),
+        ("mid_block.1.gammas", (1, 3, 1, 1), r"mid_block\.1\.gammas is \(1, 3, 1, 1\), not \(1, 4, 1, 1\)"),
+        ("mid_block.0.weight", (8, 8), r"not a convolution: mid_block\.0\.weight"),
+    ],
+)
+def test_shapes_that_do_not_fit_are_listed(key, shape, message, tmp_path):
+    state = state_of("unet_1") | {key: np.zeros(shape, np.float32)}
+    with pytest.raises(ValueError, match=message):
+        published.load(write_npz(tmp_path / "x.npz", state))
+
+
+def test_unknown_network_is_refused_by_its_keys(tmp_path):
+    with pytest.raises(ValueError, match=r"no known network has the keys layer1\.weight"):
+        published.load(write_npz(tmp_path / "x.npz", {"layer1.weight": np.zeros(3)}))
+
+
+@pytest.mark.parametrize(("module", "name"), [("os", "system"), ("builtins", "exec"), ("torch", "load")])
+def test_anything_but_tensors_is_refused_by_name_and_not_run(module, name, tmp_path):
+    mark = tmp_path / "mark"
+    argument = f"touch {mark}" if name == "system" else f"open({str(mark)!r}, 'w')"
+    call = named(module, name) + items(text(argument)) + b"R"
+    path = write_torch(tmp_path / "x.pt", {}, tree=ordered({"conv_layers.0.weight": call}))
+    with pytest.raises(ValueError, match=rf"{module}\.{name}.*refused"):
+        published.load(path)
+    assert not mark.exists()
+
+
+@pytest.mark.parametrize(
+    ("offset", "shape", "strides"),
+    [
+        (0, (5,), (1,)),
+        (3, (2,), (1,)),
+        (0, (2, 2), (4, 1)),
+        (0, (9,), (0,)),
+        (0, (2, 2), (1,)),
+        (0, (2,), (text("1"),)),
+    ],
+)
+def test_tensors_outside_their_storage_are_refused(offset, shape, strides, tmp_path):
+    numbers = {"w": np.zeros(4, np.float32)}
+    tree = ordered({"conv_layers.0.weight": tensor("0", "FloatStorage", offset, shape, strides, 4)})
+    with pytest.raises(ValueError, match=r"conv_layers\.0\.weight (reaches beyond|has shape)"):
+        published.load(write_torch(tmp_path / "x.pt", numbers, tree=tree))
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (dict(tree=b"K\x01"), "holds no dictionary"),
+        (dict(tree=ordered({"lr": b"K\x01"})), "lr is no tensor"),
+        (dict(tree=b"(((("), "not a state dict"),
+        (dict(byteorder="big"), "not little-endian"),
+    ],
+)
+def test_other_content_of_a_torch_file_is_an_error(options, message, tmp_path):
+    with pytest.raises(ValueError, match=message):
+        published.load(write_torch(tmp_path / "x.pt", state_of("bfcnn"), **options))
+
+
+@pytest.mark.parametrize(
+    ("name", "message"), [("x.pt", r"before 1\.6"), ("x.npz", "cannot be read"), ("x.safetensors", "cannot be read")]
+)
+def test_damaged_and_old_files_are_errors_that_name_the_file(name, message, tmp_path):
+    (tmp_path / name).write_bytes(b"\x80\x02\x8a\x0al\xfc\x9cF\xf9 j\xa8P\x19.")
+    with pytest.raises(ValueError, match=rf"{name}.*{message}"):
+        published.load(tmp_path / name)
+
+
+@pytest.mark.parametrize("suffix", WRITERS)
+def test_missing_file_is_an_os_error(suffix, tmp_path):
+    with pytest.raises(FileNotFoundError):
+        published.load(tmp_path / f"absent{suffix}")
+
+
+def test_zip_of_something_else_is_an_error(tmp_path):
+    with zipfile.ZipFile(tmp_path / "x.pt", "w") as archive:
+        archive.writestr("readme", "nothing")
+    with pytest.raises(ValueError, match="not of PyTorch"):
+        published.load(tmp_path / "x.pt")
+
+
+def test_export_of_an_unpublished_network_is_an_error():
+    with pytest.raises(ValueError, match="Dense has no published form"):
+        published.export(nn.Dense(3), {})
+
+
+# The command.
+
+
+def convert(*arguments):
+    line = [sys.executable, str(ROOT / "launch" / "convert.py"), *map(str, arguments)]
+    environment = os.environ | {"XLA_FLAGS": ""}
+    return subprocess.run(line, capture_output=True, text=True, timeout=120, check=False, env=environment)
+
+
+def test_command_converts_to_a_run_directory_and_back(tmp_path):
+    state = state_of("bfcnn_sizes")
+    source, workdir, exported = write_torch(tmp_path / "x.pt", state), tmp_path / "run", tmp_path / "y.safetensors"
+    done = convert(source, workdir)
+    assert (done.returncode, done.stderr) == (0, "")
+    noisy = jax.random.normal(jax.random.key(0), (8, 8, 1))
+    expected = bind(*published.load(source))(noisy)
+    np.testing.assert_array_equal(load_denoiser(workdir)(noisy), expected)
+    with pytest.raises(ValueError, match="checkpoints of steps none, not 3"):
+        load_denoiser(workdir, step=3)
+
+    done = convert(workdir, exported)
+    assert (done.returncode, done.stderr) == (0, "")
+    np.testing.assert_array_equal(bind(*published.load(exported))(noisy), expected)
+
+    write_torch(source, state | {"conv_layers.0.weight": 2 * state["conv_layers.0.weight"]})
+    done = convert(source, workdir)  # another network under the name of the first
+    assert done.returncode == 1
+    assert done.stderr.startswith(f"error: {workdir} was made from another config: source.sha256")
+    assert done.stderr.count("\n") == 1
+
+
+def test_command_explains_itself_and_errors_in_one_line(tmp_path):
+    assert "launch/convert.py weights.pt" in convert("--help").stdout
+    done = convert(tmp_path / "absent.pt", tmp_path / "run")
+    assert done.returncode == 1
+    assert done.stderr.count("\n") == 1
+    assert "absent.pt" in done.stderr
+    assert not (tmp_path / "run").exists()
+
+
+# The published weights themselves, where GAHR_DATA names a folder that holds them and outputs of PyTorch.
+
+DATA = Path(os.environ["GAHR_DATA"]) / "pretrained" if "GAHR_DATA" in os.environ else None
+if DATA:
+
+    @pytest.mark.parametrize("path", sorted(set(DATA.glob("*.npz")) - {DATA / "reference_outputs.npz"}), ids=str)
+    def test_published_weights_give_the_published_denoiser(path):
+        with np.load(DATA / "reference_outputs.npz") as file:
+            noisy, crop = (jnp.asarray(file[key])[..., None] for key in ("noisy", "crop"))
+            keys = ("denoised", "crop_denoised", "crop_jacobian_trace", "crop_jacobian_sv200")
+            denoised, crop_denoised, trace, singular = (file[f"{path.stem}/{key}"] for key in keys)
+        denoiser = bind(*published.load(path))
+        np.testing.assert_allclose(jax.jit(denoiser)(noisy)[..., 0], denoised, atol=1e-4)
+        np.testing.assert_allclose(denoiser(crop)[..., 0], crop_denoised, atol=1e-4)
+        directions = jnp.eye(crop.size).reshape(-1, *crop.shape)
+        columns = jax.jit(lambda v: jax.lax.map(jax.linearize(denoiser, crop)[1], v, batch_size=64))(directions)
+        matrix = np.asarray(columns).reshape(crop.size, crop.size)
+        np.testing.assert_allclose(np.trace(matrix), trace, rtol=1e-3)
+        np.testing.assert_allclose(np.linalg.svd(matrix, compute_uv=False)[:200], singular, rtol=1e-3)

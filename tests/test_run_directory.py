@@ -1,0 +1,57 @@
+"""Claims of a run directory by several processes, and after one that was killed."""
+
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from gahr import run_directory
+
+ROOT = Path(__file__).parent.parent
+CLAIMS = 60
+
+
+def test_several_processes_may_claim_new_directories_at_once(tmp_path):
+    code = f"""
+import pathlib, time
+from gahr import run_directory
+
+root = pathlib.Path({str(tmp_path)!r})
+print("ready", flush=True)
+start = float(input())
+for i in range({CLAIMS}):
+    time.sleep(max(0, start + 0.02 * i - time.time()))
+    run_directory.claim(root / f"run{{i}}", {{"seed": 1}})
+    (root / f"run{{i}}" / "alpha3").mkdir(exist_ok=True)
+"""
+    line = [sys.executable, "-c", code]
+    pipes = dict(stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=ROOT)
+    processes = [subprocess.Popen(line, **pipes) for _ in range(4)]
+    for process in processes:
+        assert process.stdout.readline() == "ready\n"
+    start = str(time.time() + 0.2)
+    for process in processes:
+        process.stdin.write(start + "\n")
+        process.stdin.flush()
+    errors = [process.communicate(timeout=60)[1] for process in processes]
+    assert [process.returncode for process in processes] == [0] * 4, errors
+    for i in range(CLAIMS):
+        assert {path.name for path in (tmp_path / f"run{i}").iterdir()} == {"config.json", "alpha3"}
+        assert run_directory.read_config(tmp_path / f"run{i}")["config"] == {"seed": 1}
+
+
+@pytest.mark.parametrize("left", ["config.json.partial", "config.json.17.partial", ".probe17"])
+def test_what_a_killed_process_leaves_does_not_block_the_directory(tmp_path, left):
+    (tmp_path / left).write_text("{")
+    run_directory.claim(tmp_path, {"seed": 1})
+    assert run_directory.read_config(tmp_path)["config"] == {"seed": 1}
+
+
+def test_a_write_that_fails_leaves_the_old_file_alone(tmp_path):
+    run_directory.write_json(tmp_path / "value.json", 1)
+    with pytest.raises(ZeroDivisionError):
+        run_directory.write_whole(tmp_path / "value.json", lambda file: file.write(b"2" * (1 // 0)))
+    assert [path.name for path in tmp_path.iterdir()] == ["value.json"]
+    assert (tmp_path / "value.json").read_text() == "1\n"
