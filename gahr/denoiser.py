@@ -1,6 +1,7 @@
 """A denoiser is a plain function of an image; here is how to get one from a network or a noise level."""
 
 import dataclasses
+from collections.abc import Callable
 from typing import Any
 
 from jax.tree_util import Partial
@@ -23,6 +24,11 @@ def bind(model: Any, variables: PyTree) -> Denoiser:
       variables, so it can also be an argument of a jitted function, which keeps them out of the compiled code.
     """
     return Partial(_Denoise(model), variables)
+
+
+def as_argument(function: Callable) -> Partial:
+    """The same function as a pytree, so that it can be an argument of a jitted function; `bind` makes one already."""
+    return function if isinstance(function, Partial) else Partial(function)
 
 
 @dataclasses.dataclass(frozen=True)

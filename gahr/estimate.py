@@ -68,13 +68,16 @@ def duration(seconds: float) -> str:
 
 def summary(config: Mapping, workdir: Path, *, only: str = "*") -> list[str]:
     """What will run, why at this scale, for how long, and where it goes: two lines."""
+    place = f"run directory {workdir}; the same command resumes it"
+    count = len(experiment.chosen(config, only=only))
+    if not count:
+        return ["nothing to train", place]
     expected = duration(training_seconds(config, only=only))
     others = "|".join(scale for scale in SCALES if scale != config["scale"])
-    count = len(experiment.chosen(config, only=only))
     return [
         f"scale {config['scale']} ({config['scale_reason']}): {count} network{'s' * (count > 1)}, about {expected} of "
         f"training on this machine; for another, add scale={others} after the colon of --config",
-        f"run directory {workdir}; the same command resumes it",
+        place,
     ]
 
 

@@ -36,9 +36,9 @@ def finished(workdir: Path, name: str) -> bool:
 
 
 def chosen(config: Mapping, *, only: str = "*") -> list[str]:
-    """Names of the runs that match a pattern; ValueError where there are none."""
+    """Names of the runs that match a pattern; ValueError where a config has runs and none matches."""
     names = fnmatch.filter(config["runs"], only)
-    if not names:
+    if not names and (config["runs"] or only != "*"):
         raise ValueError(f"no run is named {only!r}{suggest(only, config['runs'])}")
     return names
 
@@ -256,9 +256,11 @@ def _study_run(config: Mapping, workdir: Path, name: str) -> Run:
 
 
 def _title(config: Mapping) -> str:
-    data, model = (next(iter(config["runs"].values()))[section] for section in ("data", "model"))
-    scale = "" if config["scale"] == "paper" else f", {config['scale']} scale"
-    return f"{data['size']}x{data['size']} images, {model['features']} features{scale}"
+    """What was trained, for the figure; nothing where nothing was."""
+    for run in config["runs"].values():
+        scale = "" if config["scale"] == "paper" else f", {config['scale']} scale"
+        return f"{run['data']['size']}x{run['data']['size']} images, {run['model']['features']} features{scale}"
+    return ""
 
 
 def plain(config: Mapping) -> dict:

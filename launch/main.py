@@ -44,7 +44,7 @@ def _workdir() -> Path:
     if _WORKDIR.value:
         return Path(_WORKDIR.value)
     file, _, arguments = config_flags.get_config_filename(FLAGS["config"]).partition(":")
-    return Path("runs") / "-".join(filter(None, (Path(file).stem, arguments.replace(",", "-"))))
+    return Path("runs") / "-".join(filter(None, (Path(file).stem, arguments.replace(",", "-").replace("/", "_"))))
 
 
 def _use_compile_cache() -> None:

@@ -102,7 +102,7 @@ def test_asymmetry_is_estimated():
     matrix = asymmetric()
     found = eigen.top_eigenbasis(linear(matrix), NOISY, 10, key=KEY)
     exact = np.linalg.norm(matrix - matrix.T) / np.linalg.norm(matrix)
-    assert abs(found.asymmetry - exact) < 0.1 * exact
+    assert abs(found.asymmetry - exact) < 0.2 * exact
     values = np.linalg.eigvalsh((matrix + matrix.T) / 2)[::-1][:10]
     np.testing.assert_allclose(found.shrinkage, values, atol=1e-5)
 
@@ -136,8 +136,8 @@ def test_the_limit_of_products_is_kept_and_told_by_the_residuals():
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (dict(k=0), "between 1 and the 144"),
-        (dict(k=145), "between 1 and the 144"),
+        (dict(k=0), "between 1 and the 48"),
+        (dict(k=49), "between 1 and the 48"),
         (dict(k=3, method="lanczos"), "allowed: krylov, power"),
         (dict(k=3, block=0), "block"),
     ],

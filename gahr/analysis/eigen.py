@@ -15,6 +15,7 @@ from jax import lax
 from jax.tree_util import Partial
 
 from gahr.analysis.jacobian import Eigenbasis, SingularBasis, check_image
+from gahr.denoiser import as_argument
 from gahr.types import Array, Denoiser, Key
 
 _CONFIRMATIONS = 3  # steps for which convergence must last after a fresh random block
@@ -187,7 +188,6 @@ def _solve(operator, arguments, at, k, key, method, block, tolerance, max_produc
     key, first = jax.random.split(key)
     start = jnp.linalg.qr(jax.random.normal(first, (size, block), at.dtype))[0].T
     function, *others = arguments
-    as_argument = function if isinstance(function, Partial) else Partial(function)  # a plain function is no pytree
     state = _State(
         basis=jnp.zeros((capacity, size), at.dtype),
         images=jnp.zeros((capacity, size), at.dtype),
@@ -204,7 +204,7 @@ def _solve(operator, arguments, at, k, key, method, block, tolerance, max_produc
     options = _Body(operator, method, k, tolerance)
     return loop(
         lambda state: (state.confirmed < options.needed) & (state.num_products + block <= limit),
-        Partial(options, (as_argument, *others)),
+        Partial(options, (as_argument(function), *others)),
         state,
     )
 

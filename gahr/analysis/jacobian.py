@@ -46,20 +46,33 @@ def jacobian(
     Raises:
       ValueError: wrong rank or dtype, NaN or infinite intensities, or a denoiser that changes the shape.
     """
+    return columns(denoiser, noisy, jnp.arange(noisy.size), chunk=chunk, sharding=sharding).T
+
+
+def columns(
+    denoiser: Denoiser,
+    noisy: Array,
+    indices: Array,
+    *,
+    chunk: int = 64,
+    sharding: jax.sharding.Sharding | None = None,
+) -> Array:
+    """Some columns of the Jacobian, (n, d): row i is the derivative by pixel indices[i] of noisy.ravel().
+
+    Other arguments and errors as in `jacobian`; a caller that shows progress asks for a part at a time.
+    """
     check_image(denoiser, noisy)
-    size = noisy.size
-    chunk = min(chunk, size)
+    chunk = min(chunk, len(indices))
     _, push = jax.linearize(denoiser, noisy)
 
-    def columns(indices: Array) -> Array:
-        directions = jax.nn.one_hot(indices, size, dtype=noisy.dtype).reshape(-1, *noisy.shape)
+    def pushed(indices: Array) -> Array:
+        directions = jax.nn.one_hot(indices, noisy.size, dtype=noisy.dtype).reshape(-1, *noisy.shape)
         if sharding is not None:
             directions = lax.with_sharding_constraint(directions, sharding)
-        return jax.vmap(push)(directions).reshape(-1, size)
+        return jax.vmap(push)(directions).reshape(-1, noisy.size)
 
-    num_chunks = -(-size // chunk)  # the last one is filled up with zero directions, cut off below
-    stacked = lax.map(columns, jnp.arange(num_chunks * chunk).reshape(num_chunks, chunk))
-    return stacked.reshape(-1, size)[:size].T
+    filled = jnp.pad(indices, (0, -len(indices) % chunk))  # up to whole chunks; cut off below
+    return lax.map(pushed, filled.reshape(-1, chunk)).reshape(-1, noisy.size)[: len(indices)]
 
 
 def eigenbasis(

@@ -22,6 +22,14 @@ class Parameters(NamedTuple):
     column: Array  # (...) centre, pixels from the left border
 
 
+def radii(size: int) -> tuple[float, float]:
+    """Smallest and largest radius at a side of `size` pixels; ValueError below 7, where some would be below 1."""
+    if size < 7:
+        raise ValueError(f"size must be at least 7, got {size}")
+    largest = (size - 3) // 2
+    return min(3, largest / 2), largest
+
+
 def draw(key: Key, *, size: int) -> Parameters:
     """Parameters of one disk, each of shape ().
 
@@ -41,10 +49,7 @@ def draw(key: Key, *, size: int) -> Parameters:
 
     Reference: arXiv:2310.02557, section 3.2; law of the published generator, with r_min lowered on small images.
     """
-    if size < 7:
-        raise ValueError(f"size must be at least 7, got {size}")
-    largest = (size - 3) // 2
-    smallest = min(3, largest / 2)
+    smallest, largest = radii(size)
     foreground, background, *position = jax.random.uniform(key, (5,))
     radius = smallest + (largest - smallest) * position[0]
     row, column = (radius + (size - 2 * radius) * fraction for fraction in position[1:])

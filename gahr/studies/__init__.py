@@ -1,5 +1,5 @@
 """One module per figure: analyze -> arrays, check -> theory beside measurement, draw -> Figure."""
 
-from gahr.studies import slopes
+from gahr.studies import eigenbasis, slopes
 
-STUDIES = {"slopes": slopes}
+STUDIES = {"eigenbasis": eigenbasis, "slopes": slopes}

@@ -1,0 +1,98 @@
+"""The eigenbasis study on denoisers whose basis is known, and its command for published weights and image files."""
+
+import json
+import runpy
+import subprocess
+import sys
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from PIL import Image
+
+from gahr import experiment
+from gahr.data import files
+from gahr.models import published
+from gahr.models.bfcnn import BFCNN
+from gahr.models.layers import initialize
+from gahr.progress import Progress
+from gahr.studies import eigenbasis
+from gahr.studies.common import Run
+
+ROOT = Path(__file__).parent.parent
+
+
+def config(argument):
+    return runpy.run_path(str(ROOT / "configs" / "eigenbasis.py"))["get_config"](argument)
+
+
+def band_pass(noisy):
+    """Symmetric, linear: keeps frequencies below 1/4 and halves the others."""
+    frequency = np.hypot(*np.meshgrid(np.fft.fftfreq(12), np.fft.fftfreq(12), indexing="ij"))
+    gains = jnp.where(frequency < 0.25, 1.0, 0.2 - 0.2 * frequency)
+    return jnp.real(jnp.fft.ifft2(gains[..., None] * jnp.fft.fft2(noisy, axes=(-3, -2)), axes=(-3, -2)))
+
+
+def test_a_fourier_denoiser_is_found_to_be_one():
+    rows = jnp.arange(12)[:, None, None] * jnp.ones((12, 12, 1))
+    clean = 0.5 + 0.4 * jnp.sin(2 * jnp.pi * rows / 12)
+    runs = {"filter": Run(band_pass, lambda subset, number: clean[None], {})}
+    with Progress("off") as progress:
+        arrays = eigenbasis.analyze(runs, jax.random.key(0), sigma=0.1, progress=progress)
+    assert arrays["asymmetry"] < 1e-5
+    assert arrays["linearity_error"] < 1e-5
+    np.testing.assert_allclose(arrays["shrinkage"], arrays["singular_values"], atol=1e-5)
+    frequency = np.hypot(*np.meshgrid(np.fft.fftfreq(12), np.fft.fftfreq(12)))
+    assert arrays["eigen/kept"] == np.sum(frequency < 0.25)
+    assert arrays["eigen/preserved"] == pytest.approx(1, abs=1e-4)
+    checks = {check.name: check for check in eigenbasis.check(arrays, preserved_energy=0.95, harmonicity=2.0)}
+    kept = int(arrays["eigen/kept"])
+    assert checks[f"share of |x|^2 in the {kept} eigenvectors above 1/2"].met is True
+    assert checks["rank correlation of frequency and number, eigenvectors above 1/2"].met is False
+
+
+def test_published_weights_and_an_image_file_from_the_command_line(tmp_path):
+    from safetensors.numpy import save_file
+
+    model = BFCNN(features=4, num_layers=4)
+    variables = initialize(model, jax.random.key(0), (12, 12, 1))
+    save_file(published.export(model, variables), tmp_path / "weights.safetensors")
+    Image.fromarray(np.random.default_rng(0).integers(0, 255, (40, 30, 3), np.uint8)).save(tmp_path / "image.png")
+    argument = f"weights={tmp_path}/weights.safetensors,image={tmp_path}/image.png,size=12"
+    command = [sys.executable, "launch/main.py", "--config", f"configs/eigenbasis.py:{argument}"]
+    command += ["--workdir", str(tmp_path / "run"), "--progress=off"]
+    out = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    assert "nothing to train" not in out  # --progress=off is quiet
+    assert "asymmetry" in out
+    assert (tmp_path / "run" / "figures" / "eigenbasis.pdf").stat().st_size > 10_000
+    assert len(json.loads((tmp_path / "run" / "results.json").read_text())["checks"]) == 16
+
+
+def test_the_config_trains_a_network_only_where_no_weights_are_given():
+    assert list(config("scale=smoke").runs) == ["alpha3"]
+    given = config("scale=smoke,weights=file.npz")
+    assert len(given.runs) == 0
+    assert experiment.chosen(given) == []
+    with pytest.raises(ValueError, match="sigma"):
+        config("sigma=0")
+
+
+def test_an_image_file_is_cropped_to_the_middle_and_averaged_over_channels(tmp_path):
+    pixels = np.zeros((20, 30, 3), np.uint8)
+    pixels[:, 5:25] = [30, 60, 90]
+    Image.fromarray(pixels).save(tmp_path / "image.png")
+    found = files.read_image(tmp_path / "image.png", size=10)
+    assert found.dtype == np.float32
+    np.testing.assert_allclose(found[:, 1:-1], np.full((10, 8, 1), 60 / 255), atol=0.01)  # bicubic reaches outside
+    assert files.read_image(tmp_path / "image.png", channels=3).shape == (20, 30, 3)
+    (tmp_path / "text.png").write_text("no image")
+    with pytest.raises(ValueError, match=r"text\.png"):
+        files.read_image(tmp_path / "text.png")
+    with pytest.raises(ValueError, match="channels"):
+        files.read_image(tmp_path / "image.png", channels=2)
+
+
+def test_the_photograph_is_there():
+    assert files.read_image(files.photograph(), size=16).shape == (16, 16, 1)
