@@ -2,6 +2,7 @@
 
     python launch/benchmark.py
     python launch/benchmark.py --only=small --rounds=10 --output=benchmark.json
+    python launch/benchmark.py --jacobian=weights.npz --side=80     # what a Jacobian costs, of a published network
 
 Images/s of a whole training step (noise, forward, backward, Adam) and of the forward pass in evaluation mode,
 float32. A share is the convolutions' FLOP/s divided by the float32 matrix product's, measured in turns with
@@ -10,6 +11,7 @@ it did.
 """
 
 import json
+import resource
 import statistics
 import time
 from collections.abc import Callable
@@ -23,7 +25,11 @@ import optax
 from absl import app, flags, logging
 
 from gahr import memory
+from gahr.analysis import eigen, jacobian
+from gahr.data import files
+from gahr.denoiser import bind
 from gahr.estimate import forward_operations
+from gahr.models import published
 from gahr.models.layers import initialize
 from gahr.models.unet import UNet
 from gahr.training import denoising_loss, init_state, make_train_step
@@ -53,6 +59,8 @@ FLAGS = flags.FLAGS
 flags.DEFINE_multi_enum("only", None, list(SIZES), "Size to measure; repeat it for several. Default: all.")
 flags.DEFINE_integer("rounds", 5, "Rounds; each measures the product, the training step and the forward pass.", 1)
 flags.DEFINE_float("seconds", 1.0, "Seconds each of them runs in a round, at least one call.", 0.0)
+flags.DEFINE_string("jacobian", None, "Measure the Jacobian of the published network in this file instead.")
+flags.DEFINE_multi_integer("side", [80], "Sides of the image for --jacobian; repeat it for several.", 8)
 flags.DEFINE_string("output", None, "JSON file to write the results to.")
 
 
@@ -119,16 +127,69 @@ def measure(size: Size, rounds: int, seconds: float) -> dict:
     return result
 
 
+def measure_jacobian(side: int, *, columns: int = 64, k: int = 30, sigma: float = 0.15) -> dict:
+    """Time of Jacobian columns and of the k leading eigenvectors at a photograph, against forward passes."""
+    denoiser = bind(*published.load(FLAGS.jacobian))
+    clean = jnp.asarray(files.read_image(files.photograph(), size=side))
+    noisy = clean + sigma * jax.random.normal(jax.random.key(0), clean.shape)
+    batch = jnp.broadcast_to(noisy, (columns, *noisy.shape))
+    apply = jax.jit(lambda denoiser, noisy: denoiser(noisy))
+    push = jax.jit(lambda denoiser, noisy, i: jacobian.columns(denoiser, noisy, i, chunk=columns))
+    indices = jnp.arange(columns)
+    jax.block_until_ready((apply(denoiser, batch), push(denoiser, noisy, indices)))
+    forward = 1 / rate(lambda: apply(denoiser, batch), FLAGS.seconds) / columns
+    column = 1 / rate(lambda: push(denoiser, noisy, indices), FLAGS.seconds) / columns
+
+    def leading(limit: int | None) -> jacobian.Eigenbasis:
+        options = dict(key=jax.random.key(1), max_products=limit, loop=eigen.host_loop)
+        return jax.block_until_ready(eigen.top_eigenbasis(denoiser, noisy, k, **options))
+
+    leading(None)  # compiles
+    start = time.perf_counter()
+    found = leading(None)
+    top = time.perf_counter() - start
+    return {
+        "side": side,
+        "forward_ms": 1e3 * forward,
+        "column_ms": 1e3 * column,
+        "column_over_forward": column / forward,
+        "matrix_s": column * noisy.size,  # from the columns measured
+        "products": int(found.num_products),
+        "top_s": top,
+        "speed_up": column * noisy.size / top,
+        "residual": float(found.residuals.max()),
+        "peak_gib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20,
+    }
+
+
+def print_jacobian(results: dict) -> None:
+    print("Jacobian of a grey image by columns (extrapolated), and its 30 leading eigenvectors without it.")
+    for side in FLAGS.side:
+        results[side] = measure_jacobian(side)
+        print("  ".join(f"{name} {value:.4g}" for name, value in results[side].items()), flush=True)
+
+
 def main(_) -> None:
     memory.keep()
     logging.set_verbosity(logging.WARNING)  # JAX reports the backends it does not find
     versions = {"jax": jax.__version__, "jaxlib": jaxlib.__version__, "flax": flax.__version__}
     devices = [f"{device.platform} {device.device_kind}" for device in jax.devices()]
+    results = {}
     print("devices:", ", ".join(devices), "| versions:", *(f"{name} {value}" for name, value in versions.items()))
+    if FLAGS.jacobian:
+        print_jacobian(results)
+    else:
+        print_speeds(results)
+    if FLAGS.output:
+        with open(FLAGS.output, "w") as file:
+            report = {"devices": devices, "versions": versions, "counting": COUNTING, "sizes": results}
+            json.dump(report, file, indent=2)
+
+
+def print_speeds(results: dict) -> None:
     print(COUNTING)
     print(f"{'features blocks side batch':28}{'':8}{'matmul GFLOP/s':>15}{'train img/s':>13}{'share':>7}"
           f"{'forward img/s':>15}{'share':>7}")  # fmt: skip
-    results = {}
     for name in FLAGS.only or SIZES:
         results[name] = measure(SIZES[name], FLAGS.rounds, FLAGS.seconds)
         for summary in ("best", "median"):
@@ -136,10 +197,6 @@ def main(_) -> None:
             print(f"{name:10}{' '.join(map(str, SIZES[name])):18}{summary:8}{r['matmul_gflops']:15.0f}"
                   f"{r['train_images_per_s']:13.1f}{r['train_share']:7.2f}{r['forward_images_per_s']:15.1f}"
                   f"{r['forward_share']:7.2f}", flush=True)  # fmt: skip
-    if FLAGS.output:
-        with open(FLAGS.output, "w") as file:
-            report = {"devices": devices, "versions": versions, "counting": COUNTING, "sizes": results}
-            json.dump(report, file, indent=2)
 
 
 if __name__ == "__main__":
