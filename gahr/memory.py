@@ -1,6 +1,7 @@
 """Work space that stays with the process between compiled calls."""
 
 import ctypes
+import sys
 
 
 def keep() -> None:
@@ -10,7 +11,7 @@ def keep() -> None:
     costs tens of thousands of page faults a call. Call it before JAX starts its threads. The process then holds
     the most it ever used. No effect on results, nor where the C library is not glibc.
     """
-    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None) if sys.platform == "linux" else None
     if mallopt is None:
         return
     no_limit = 2**31 - 1
