@@ -2,7 +2,7 @@
 
 Given radius and centre the image is linear in the two grey levels, so that these are drawn from their Gaussian
 posterior and integrated exactly; what is sampled is three-dimensional. Proposals are a mixture of the prior and of two
-Gaussians fitted near a reference disk, and their weights contain no approximation.
+Gaussians, fitted to pilot samples that start from a reference disk, and their weights contain no approximation.
 """
 
 import functools
@@ -14,8 +14,9 @@ import jax.numpy as jnp
 from gahr.data import disks
 from gahr.types import Array, Key
 
-_SHARES = (0.3, 0.5, 0.2)  # of proposals: prior, near, wide
+_SHARES = (0.2, 0.5, 0.3)  # of proposals: prior, near, wide
 _SCALES = (1.5, 9.0)  # of the covariance of the near and the wide Gaussian
+_FLOOR = 0.25  # of the covariance of the linear fit that is added to that of the pilot samples
 
 
 class Posterior(NamedTuple):
@@ -43,7 +44,7 @@ def posterior_mean(
     """
     weights, deviations = _samples(noisy, sigma, key, reference, size, num_samples)
     shift = weights @ deviations
-    trace = jnp.sum(weights * jnp.sum((deviations - shift) ** 2, 1)) / sigma**2
+    trace = jnp.sum(weights * jnp.sum((deviations - shift[None]) ** 2, 1)) / sigma**2
     mean = disks.render(reference, size=size) + shift.reshape(noisy.shape)
     return Posterior(mean, trace, 1 / jnp.sum(weights**2))
 
@@ -53,7 +54,7 @@ def exact_jacobian(
 ) -> Array:
     """Jacobian Cov[x | y] / sigma^2 of the exact MMSE denoiser, (d, d); arguments as in `posterior_mean`."""
     weights, deviations = _samples(noisy, sigma, key, reference, size, num_samples)
-    scaled = jnp.sqrt(weights)[:, None] * (deviations - weights @ deviations) / sigma
+    scaled = jnp.sqrt(weights)[:, None] * (deviations - (weights @ deviations)[None]) / sigma
     return scaled.T @ scaled
 
 
@@ -65,9 +66,32 @@ def _samples(
     All is computed in deviations from the reference: at sigma = 0.01 the logarithm of the likelihood is a small
     difference of numbers near 10^6 otherwise.
     """
-    keys = jax.random.split(key, 3)
+    keys = jax.random.split(key, 4)
     centre, covariance = _fit(noisy, sigma, reference, size)
-    geometry = _propose(keys[0], centre, covariance, size, num_samples)
+    pilot = _propose(keys[0], centre, covariance, size, num_samples // 2)
+    log_weights, _ = _weigh(noisy, sigma, keys[1], reference, pilot, centre, covariance, size)
+    # the root of the weights has the wider spread that a proposal needs; the floor is for few effective samples
+    weights = jax.nn.softmax(log_weights / 2)
+    centre = weights @ pilot
+    scaled = jnp.sqrt(weights)[:, None] * (pilot - centre[None])
+    covariance = scaled.T @ scaled + _FLOOR * covariance
+    geometry = _propose(keys[2], centre, covariance, size, num_samples)
+    log_weights, deviations = _weigh(noisy, sigma, keys[3], reference, geometry, centre, covariance, size)
+    return jax.nn.softmax(log_weights), deviations
+
+
+def _weigh(
+    noisy: Array,
+    sigma: Array,
+    key: Key,
+    reference: disks.Parameters,
+    geometry: Array,
+    centre: Array,
+    covariance: Array,
+    size: int,
+) -> tuple[Array, Array]:
+    """Log weights (S,) and deviations (S, d) of proposed radii and centres (S, 3), with grey levels drawn for each."""
+    keys = jax.random.split(key)
 
     def mask(position: Array) -> Array:
         return disks.render(disks.Parameters(1.0, 0.0, *position), size=size).ravel()
@@ -75,15 +99,16 @@ def _samples(
     old_contrast = reference.foreground - reference.background
     old_mask = mask(jnp.stack(reference[2:]))
     masks = jax.vmap(mask)(geometry)
-    left = (noisy - disks.render(reference, size=size)).ravel() - old_contrast * (masks - old_mask)
+    moved = old_contrast * (masks - old_mask[None])
+    left = (noisy - disks.render(reference, size=size)).ravel()[None] - moved
     # left = rise * mask + lift + noise, where foreground - background rises by `rise` and background by `lift`
     means, left_means = masks.mean(1), left.mean(1)
     centred = masks - means[:, None]
     energy = jnp.maximum(jnp.sum(centred**2, 1), 1e-6)  # 0 for proposals without a pixel, which weigh nothing
     product = jnp.sum(centred * left, 1)
     squares = jnp.sum((left - left_means[:, None]) ** 2, 1) - product**2 / energy
-    rise = product / energy + sigma / jnp.sqrt(energy) * jax.random.normal(keys[1], (num_samples,))
-    lift = left_means - rise * means + sigma / size * jax.random.normal(keys[2], (num_samples,))
+    rise = product / energy + sigma / jnp.sqrt(energy) * jax.random.normal(keys[0], energy.shape)
+    lift = left_means - rise * means + sigma / size * jax.random.normal(keys[1], energy.shape)
     background = reference.background + lift
     foreground = background + old_contrast + rise
     grey = (background >= 0) & (background <= 1) & (foreground >= 0) & (foreground <= 1)
@@ -93,9 +118,8 @@ def _samples(
         - squares / (2 * sigma**2)
         - jnp.log(energy) / 2
     )
-    weights = jax.nn.softmax(jnp.where(grey, log_weights, -jnp.inf))
-    deviations = rise[:, None] * masks + old_contrast * (masks - old_mask) + lift[:, None]
-    return weights, deviations
+    deviations = rise[:, None] * masks + moved + lift[:, None]
+    return jnp.where(grey, log_weights, -jnp.inf), deviations
 
 
 def _fit(noisy: Array, sigma: Array, reference: disks.Parameters, size: int) -> tuple[Array, Array]:
@@ -117,7 +141,7 @@ def _propose(key: Key, centre: Array, covariance: Array, size: int, num_samples:
     prior = jnp.stack(jax.vmap(draw)(jax.random.split(keys[0], num_samples - near - wide))[2:], -1)
     scales = jnp.sqrt(jnp.repeat(jnp.array(_SCALES), jnp.array([near, wide]), total_repeat_length=near + wide))
     normal = jax.random.normal(keys[1], (near + wide, 3))
-    return jnp.concatenate([prior, centre + scales[:, None] * (normal @ jnp.linalg.cholesky(covariance).T)])
+    return jnp.concatenate([prior, centre[None] + scales[:, None] * (normal @ jnp.linalg.cholesky(covariance).T)])
 
 
 def _log_prior(geometry: Array, size: int) -> Array:
@@ -132,6 +156,8 @@ def _log_prior(geometry: Array, size: int) -> Array:
 def _log_proposal(geometry: Array, centre: Array, covariance: Array, size: int) -> Array:
     """Log density (S,) of the mixture."""
     parts = [jax.vmap(lambda g: _log_prior(g, size))(geometry)]
+    normal = jnp.linalg.solve(jnp.linalg.cholesky(covariance), (geometry - centre[None]).T)
+    log_volume = (3 * jnp.log(2 * jnp.pi) + jnp.linalg.slogdet(covariance)[1]) / 2
     for scale in _SCALES:
-        parts.append(jax.scipy.stats.multivariate_normal.logpdf(geometry, centre, scale * covariance))
+        parts.append(-jnp.sum(normal**2, 0) / (2 * scale) - log_volume - 1.5 * jnp.log(scale))
     return jax.nn.logsumexp(jnp.stack(parts), axis=0, b=jnp.array(_SHARES)[:, None])

@@ -1,0 +1,39 @@
+"""Tangent space of the set of disks, found by a bias-free UNet (arXiv:2310.02557, figure 5).
+
+    python launch/main.py --config configs/disks.py
+    python launch/main.py --config configs/disks.py:scale=smoke     # seconds
+
+Arguments, after the colon:
+  sigma  noise level of the Jacobians that are decomposed, image units
+  scale  as in configs/calpha.py, whose networks and training these are
+  seed   of images, initial values and noise
+"""
+
+import runpy
+from pathlib import Path
+
+from gahr.config import parse_arg, require_positive
+
+ANALYSIS = {
+    "smoke": dict(num_disks=2, num_images=4, num_levels=6, num_samples=128, num_sigmas=4),
+    "laptop": dict(num_disks=16, num_images=64, num_levels=18, num_samples=2048, num_sigmas=7),
+    "gpu": dict(num_disks=16, num_images=256, num_levels=18, num_samples=8192, num_sigmas=7),
+}
+MARKS = {
+    "smoke": {},
+    "laptop": dict(overlap=0.9, dimension_above=5.0),
+    "gpu": dict(overlap=0.9, dimension_above=5.0),
+}
+
+
+def get_config(arg=None):
+    arg = parse_arg(arg, sigma=0.04, scale="auto", seed=0)
+    require_positive(sigma=arg["sigma"])
+    calpha = runpy.run_path(str(Path(__file__).with_name("calpha.py")))["get_config"]
+    config = calpha(f"scale={arg['scale']},seed={arg['seed']}")
+    (run,) = (run.to_dict() for run in config.runs.values())
+    run["data"] = {name: run["data"][name] for name in ("subset", "size", "set_size")} | dict(name="disks")
+    config.runs = {"disks": run}
+    analysis = dict(sigma=arg["sigma"]) | ANALYSIS.get(config.scale, ANALYSIS["gpu"])
+    config.study = dict(name="disks", analysis=analysis, marks=MARKS.get(config.scale, MARKS["gpu"]))
+    return config
