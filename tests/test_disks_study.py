@@ -44,7 +44,7 @@ def test_posterior_mean_is_that_of_the_prior_whatever_the_reference(sigma):
     other = DISK._replace(foreground=jnp.float32(0.6), row=jnp.float32(4.1))
     for reference in (DISK, other):
         found = posterior_mean(noisy, sigma, jax.random.key(2), reference, size=SIZE, num_samples=40_000)
-        np.testing.assert_allclose(found.mean, mean, atol=0.01)
+        np.testing.assert_allclose(found.mean, mean, atol=0.02)  # spread 0.3 over the root of 500, and 64 pixels
         assert found.trace == pytest.approx(float(trace), rel=0.05)
         assert found.effective > 500
 
@@ -69,7 +69,7 @@ def test_small_noise_leaves_the_projection_on_the_tangent_space():
 def half():
     """Arrays of the study of the denoiser y / 2."""
     runs = {"half": Run(jax.tree_util.Partial(lambda noisy: noisy / 2), lambda subset, number: None, {"size": 8})}
-    options = dict(num_disks=2, num_images=3, num_levels=18, num_samples=64, num_sigmas=4)
+    options = dict(num_disks=2, num_images=3, num_levels=18, num_samples=1024, num_sigmas=4)
     with Progress("off") as progress:
         return study.analyze(runs, jax.random.key(0), progress=progress, **options)
 
