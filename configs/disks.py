@@ -19,11 +19,8 @@ ANALYSIS = {
     "laptop": dict(num_disks=16, num_images=64, num_levels=18, num_samples=2048, num_sigmas=7),
     "gpu": dict(num_disks=16, num_images=256, num_levels=18, num_samples=8192, num_sigmas=7),
 }
-MARKS = {
-    "smoke": {},
-    "laptop": dict(overlap=0.9, dimension_above=5.0),
-    "gpu": dict(overlap=0.9, dimension_above=5.0),
-}
+# Marks proposed for 80x80, kept at every scale: a laptop's network, trained for 4,000 steps, misses the first.
+MARKS = dict(overlap=0.9, dimension_above=5.0)
 
 
 def get_config(arg=None):
@@ -35,5 +32,5 @@ def get_config(arg=None):
     run["data"] = {name: run["data"][name] for name in ("subset", "size", "set_size")} | dict(name="disks")
     config.runs = {"disks": run}
     analysis = dict(sigma=arg["sigma"]) | ANALYSIS.get(config.scale, ANALYSIS["gpu"])
-    config.study = dict(name="disks", analysis=analysis, marks=MARKS.get(config.scale, MARKS["gpu"]))
+    config.study = dict(name="disks", analysis=analysis, marks=MARKS if config.scale != "smoke" else {})
     return config
