@@ -14,7 +14,7 @@ import jax.numpy as jnp
 from jax import lax
 from jax.tree_util import Partial
 
-from gahr.analysis.jacobian import Eigenbasis, SingularBasis, check_image
+from gahr.analysis.jacobian import Eigenbasis, SingularBasis, check_image, relative_asymmetry
 from gahr.denoiser import as_argument
 from gahr.types import Array, Denoiser, Key
 
@@ -159,9 +159,7 @@ class _Symmetric:
         _, push = jax.linearize(function, at)
         _, pull = jax.vjp(function, at)
         forward, backward = jax.vmap(push)(vectors), jax.vmap(lambda v: pull(v)[0])(vectors)
-        norm = jnp.linalg.norm(forward.ravel())
-        asymmetry = jnp.linalg.norm((forward - backward).ravel()) / jnp.where(norm > 0, norm, 1)
-        return ((forward + backward) / 2).reshape(rows.shape), asymmetry
+        return ((forward + backward) / 2).reshape(rows.shape), relative_asymmetry(forward, backward)
 
 
 @dataclasses.dataclass(frozen=True)

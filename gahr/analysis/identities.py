@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 
 from gahr import metrics, noise
+from gahr.analysis.jacobian import relative_asymmetry
 from gahr.types import Array, Denoiser, Key, NoiseDenoiser
 
 
@@ -46,8 +47,11 @@ def jacobian_moments(
         pushed = jax.vmap(lambda v: jax.jvp(denoiser, (image,), (v,))[1])(probes)
         return jnp.sum(probes * pushed) / num_probes, jnp.sum(pushed**2) / num_probes
 
-    keys = jax.vmap(lambda i: jax.random.fold_in(key, i))(jnp.arange(len(noisy)))
-    return JacobianMoments(*jax.lax.map(moments, (noisy, keys), batch_size=chunk))
+    return JacobianMoments(*jax.lax.map(moments, (noisy, _image_keys(key, len(noisy))), batch_size=chunk))
+
+
+def _image_keys(key: Key, number: int) -> Key:
+    return jax.vmap(lambda i: jax.random.fold_in(key, i))(jnp.arange(number))
 
 
 def _exact_moments(denoiser: Denoiser, image: Array, chunk: int) -> tuple[Array, Array]:
@@ -102,11 +106,9 @@ def asymmetry(denoiser: Denoiser, key: Key, noisy: Array, *, num_probes: int = 4
         _, pull = jax.vjp(denoiser, image)
         forward = jax.vmap(lambda v: jax.jvp(denoiser, (image,), (v,))[1])(probes)
         backward = jax.vmap(lambda v: pull(v)[0])(probes)
-        norm = jnp.linalg.norm(forward.ravel())
-        return jnp.linalg.norm((forward - backward).ravel()) / jnp.where(norm > 0, norm, 1)
+        return relative_asymmetry(forward, backward)
 
-    keys = jax.vmap(lambda i: jax.random.fold_in(key, i))(jnp.arange(len(noisy)))
-    return jax.lax.map(estimate, (noisy, keys), batch_size=chunk)
+    return jax.lax.map(estimate, (noisy, _image_keys(key, len(noisy))), batch_size=chunk)
 
 
 class Card(NamedTuple):

@@ -99,10 +99,10 @@ def eigenbasis_of(matrix: Array, shape: tuple[int, ...]) -> Eigenbasis:
         symmetric = (matrix + matrix.T) / 2
         ascending, columns = jnp.linalg.eigh(symmetric)
         residuals = jnp.linalg.norm(symmetric @ columns - columns * ascending[None], axis=0)
-    norm = jnp.linalg.norm(matrix)
-    asymmetry = jnp.linalg.norm(matrix - matrix.T) / jnp.where(norm > 0, norm, 1)
     vectors = columns.T[::-1].reshape(-1, *shape)
-    return Eigenbasis(ascending[::-1], vectors, asymmetry, residuals[::-1], jnp.asarray(len(matrix)))
+    return Eigenbasis(
+        ascending[::-1], vectors, relative_asymmetry(matrix, matrix.T), residuals[::-1], jnp.asarray(len(matrix))
+    )
 
 
 def singular_basis_of(matrix: Array, shape: tuple[int, ...]) -> SingularBasis:
@@ -112,6 +112,12 @@ def singular_basis_of(matrix: Array, shape: tuple[int, ...]) -> SingularBasis:
         residuals = jnp.linalg.norm(matrix.T @ left - right.T * values[None], axis=0)
     pair = (vectors.reshape(-1, *shape) for vectors in (left.T, right))
     return SingularBasis(values, *pair, residuals, jnp.asarray(len(matrix)))
+
+
+def relative_asymmetry(forward: Array, backward: Array) -> Array:
+    """|J X - J^T X| / |J X|, (), from the products with any X; 0 where J X is."""
+    norm = jnp.linalg.norm(forward.ravel())
+    return jnp.linalg.norm((forward - backward).ravel()) / jnp.where(norm > 0, norm, 1)
 
 
 def check_image(denoiser: Denoiser, noisy: Array) -> None:

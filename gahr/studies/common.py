@@ -3,10 +3,15 @@
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 
-from gahr.analysis import performance
+from gahr.analysis import jacobian, performance
+from gahr.progress import Progress
 from gahr.types import Array, Denoiser
+
+_COLUMNS = 128  # of a Jacobian between two looks at the clock
 
 # Okabe and Ito's colours, distinguishable with any colour vision, and line styles that differ without colour
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
@@ -23,11 +28,16 @@ STYLE = {
 }
 
 
+def check_counts(analysis: Mapping[str, Any], **least: int) -> None:
+    """ValueError naming the first field of study.analysis that is below its least value."""
+    for field, lowest in least.items():
+        if analysis[field] < lowest:
+            raise ValueError(f"study.analysis.{field} must be at least {lowest}, got {analysis[field]}")
+
+
 def check_levels(analysis: Mapping[str, Any], marks: Mapping[str, Any]) -> None:
     """ValueError unless the options of a study of PSNR curves leave a slope to fit: the `validate` of its module."""
-    for field in ("num_levels", "num_images"):
-        if analysis[field] < 2:
-            raise ValueError(f"study.analysis.{field} must be at least 2, got {analysis[field]}")
+    check_counts(analysis, num_levels=2, num_images=2)
     levels = np.linspace(analysis["lowest_db"], analysis["highest_db"], analysis["num_levels"])
     between = marks["fit_between"]
     if performance.levels_between(levels, between).sum() < 2:
@@ -35,6 +45,33 @@ def check_levels(analysis: Mapping[str, Any], marks: Mapping[str, Any]) -> None:
             f"study.marks.fit_between must hold at least two of the levels {', '.join(f'{x:.3g}' for x in levels)} dB, "
             f"got {tuple(between)}"
         )
+
+
+@jax.jit
+def denoise(denoiser: Any, *arguments: Array) -> Array:
+    """Compiled once for all denoisers of one kind, which are arguments here and not constants."""
+    return denoiser(*arguments)
+
+
+@jax.jit
+def _columns(denoiser: Denoiser, noisy: Array, indices: Array) -> Array:
+    return jacobian.columns(denoiser, noisy, indices, chunk=32)
+
+
+def whole_jacobian(denoiser: Denoiser, noisy: Array, progress: Progress, *, note: str = "") -> Array:
+    """The Jacobian (d, d) at one image, a part at a time, so that a stop is heard and, with a note, a bar is shown.
+
+    The last part overlaps the one before, so that all have one shape.
+    """
+    part = min(_COLUMNS, noisy.size)
+    rows = np.empty((noisy.size, noisy.size), np.float32)
+    for start in range(0, noisy.size, part):
+        progress.check()
+        if note:
+            progress.update(note, start, noisy.size)
+        indices = np.arange(part) + min(start, noisy.size - part)
+        rows[indices] = _columns(denoiser, noisy, indices)
+    return jnp.asarray(rows.T)
 
 
 class Run(NamedTuple):
@@ -51,5 +88,5 @@ class Check(NamedTuple):
     name: str
     theory: str  # what theory says, or "-"
     measured: str
-    mark: str  # what counts as met, or "-" where the value is only reported
-    met: bool | None  # None where there is no mark
+    mark: str = "-"  # what counts as met, or "-" where the value is only reported
+    met: bool | None = None  # None where there is no mark

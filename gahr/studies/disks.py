@@ -17,16 +17,15 @@ from gahr import metrics, noise
 from gahr.analysis import geometry, identities, jacobian, performance
 from gahr.data import disks
 from gahr.progress import Progress
-from gahr.studies.common import Check, Run
+from gahr.studies.common import Check, Run, check_counts, denoise, whole_jacobian
 from gahr.studies.disk_figure import draw
 from gahr.studies.disk_posterior import exact_jacobian, posterior_mean
-from gahr.types import Array, Denoiser, Key
+from gahr.types import Array, Key
 
 __all__ = ["analyze", "check", "draw", "validate"]
 
 _DIMENSION = 5
 _NUM_VECTORS = 10  # drawn
-_COLUMNS = 128  # of the Jacobian between two looks at the clock
 _CHUNK = 8  # images treated at a time
 _GEOMETRIC_BELOW = 0.1  # sigma below which the noise is small: there the effective dimension is checked
 
@@ -34,15 +33,7 @@ _GEOMETRIC_BELOW = 0.1  # sigma below which the noise is small: there the effect
 def validate(analysis: Mapping[str, Any], marks: Mapping[str, Any]) -> None:
     """ValueError unless the options of `analyze` can be used."""
     del marks
-    for field, least in (
-        ("num_disks", 1),
-        ("num_images", 2),
-        ("num_levels", 2),
-        ("num_sigmas", 2),
-        ("num_samples", 16),
-    ):
-        if analysis[field] < least:
-            raise ValueError(f"study.analysis.{field} must be at least {least}, got {analysis[field]}")
+    check_counts(analysis, num_disks=1, num_images=2, num_levels=2, num_sigmas=2, num_samples=16)
     for field in ("sigma", "lowest_sigma", "highest_sigma"):
         if not analysis[field] > 0:
             raise ValueError(f"study.analysis.{field} must be positive, got {analysis[field]}")
@@ -126,13 +117,13 @@ def analyze(
     for i in range(num_disks):
         disk = jax.tree.map(lambda value, i=i: value[i], parameters)
         best = _exact_matrix(noisy[i], sigma, jax.random.fold_in(key, i), disk, size=size, num_samples=num_samples)
-        found.append(_compare(_matrix(run.denoiser, noisy[i], progress), best, disk, clean[i]))
+        found.append(_compare(whole_jacobian(run.denoiser, noisy[i], progress), best, disk, clean[i]))
         advance("Jacobians")
     arrays |= {name: jnp.stack([values[name] for values in found]) for name in found[0]}
     shown = int(np.argsort(arrays["overlap"])[(num_disks - 1) // 2])  # the disk of the median overlap
     posterior = exact(sigma)
     arrays |= {"shown": shown, "shown_clean": clean[shown], "shown_noisy": noisy[shown]}
-    arrays["shown_network"] = jax.jit(lambda denoiser, image: denoiser(image))(run.denoiser, noisy[shown])
+    arrays["shown_network"] = denoise(run.denoiser, noisy[shown])
     arrays["shown_exact"] = posterior.mean[shown]
     return {quantity: np.asarray(value) for quantity, value in arrays.items()}
 
@@ -148,22 +139,6 @@ def _exact(key: Key, clean: Array, parameters: disks.Parameters, size: int, num_
         return jax.lax.map(lambda each: one(each[0], sigma, each[1], each[2]), (noisy, keys, parameters))
 
     return exact
-
-
-def _matrix(denoiser: Denoiser, noisy: Array, progress: Progress) -> Array:
-    """The whole Jacobian, with looks at the clock; the last part overlaps the one before, so all have one shape."""
-    part = min(_COLUMNS, noisy.size)
-    rows = np.empty((noisy.size, noisy.size), np.float32)
-    for start in range(0, noisy.size, part):
-        progress.check()
-        indices = np.arange(part) + min(start, noisy.size - part)
-        rows[indices] = _some_columns(denoiser, noisy, indices)
-    return jnp.asarray(rows.T)
-
-
-@jax.jit
-def _some_columns(denoiser: Denoiser, noisy: Array, indices: Array) -> Array:
-    return jacobian.columns(denoiser, noisy, indices, chunk=32)
 
 
 _exact_matrix = jax.jit(exact_jacobian, static_argnames=("size", "num_samples"))
@@ -220,7 +195,7 @@ def check(
     at = f"sigma = {float(get('sigma')):g}"
     pixels = int(get("size")) ** 2
     inside = performance.levels_between(get("input_psnr"), (20, 34))
-    verdicts = [("-", None)] * 3
+    verdicts: list[tuple] = [()] * 3
     if overlap is not None:
         verdicts[0] = (f">= {overlap:g}", bool(get("overlap").mean() >= overlap))
     if dimension_above is not None:
@@ -233,14 +208,12 @@ def check(
             f"{get('overlap').mean():.3f}, from {get('overlap').min():.3f} to {get('overlap').max():.3f}",
             *verdicts[0],
         ),
-        _report("share of each tangent vector in them", "1", _list(means["captured"])),
-        _report("eigenvalues above 1/2, and share of the tangents there", "5, 1", _kept(get("shrinkage"), get("held"))),
-        _report("share of |x|^2 in the 5 leading", "1", f"{get('preserved').mean():.3f}"),
-        _report("eigenvalues 1 to 5", f"exact {_list(means['exact_shrinkage'][:5])}", _list(means["shrinkage"][:5])),
-        _report(
-            "eigenvalues 6 to 10", f"exact {_list(means['exact_shrinkage'][5:10])}", _list(means["shrinkage"][5:10])
-        ),
-        _report("asymmetry |J - J^T| / |J|", "0, exact MMSE", f"{get('asymmetry').mean():.3f}"),
+        Check("share of each tangent vector in them", "1", _list(means["captured"])),
+        Check("eigenvalues above 1/2, and share of the tangents there", "5, 1", _kept(get("shrinkage"), get("held"))),
+        Check("share of |x|^2 in the 5 leading", "1", f"{get('preserved').mean():.3f}"),
+        Check("eigenvalues 1 to 5", f"exact {_list(means['exact_shrinkage'][:5])}", _list(means["shrinkage"][:5])),
+        Check("eigenvalues 6 to 10", f"exact {_list(means['exact_shrinkage'][5:10])}", _list(means["shrinkage"][5:10])),
+        Check("asymmetry |J - J^T| / |J|", "0, exact MMSE", f"{get('asymmetry').mean():.3f}"),
         Check(
             f"least tr J, sigma {sigmas[0]:.2g} to {sigmas[-1]:.2g}",
             f"about 5; exact posterior {exact_trace.min():.2f}",
@@ -253,24 +226,20 @@ def check(
             _list(trace[::-1], 1),
             *verdicts[2],
         ),
-        _report("|J|^2 at these sigma", "tr J, a projection", _list(get("energy").mean(0)[small][::-1], 1)),
+        Check("|J|^2 at these sigma", "tr J, a projection", _list(get("energy").mean(0)[small][::-1], 1)),
     ]
     for name in ("exact", "network"):
         slope = performance.psnr_slope(get("input_psnr"), get(name), between=(20, 34)) if inside.sum() > 1 else None
         if slope is not None and len(get(name)) > 1:
             text = f"{slope.slope:.3f} +- {slope.standard_error:.3f}"
-            checks.append(_report(f"PSNR slope, {name}, 20-34 dB", "1", text))
+            checks.append(Check(f"PSNR slope, {name}, 20-34 dB", "1", text))
     for decibel in (10, 20, 30):
         values = [np.interp(decibel, get("input_psnr"), means[name]) for name in ("exact", "network")]
         line = decibel + 10 * np.log10(pixels / _DIMENSION)
         theory = f"exact {values[0]:.2f}; five dimensions {line:.2f}"
-        checks.append(_report(f"output PSNR at {decibel} dB, dB", theory, f"{values[1]:.2f}"))
+        checks.append(Check(f"output PSNR at {decibel} dB, dB", theory, f"{values[1]:.2f}"))
     least = f"least {get('effective').min():.0f}, median {np.median(get('effective')):.0f}"
-    return [*checks, _report("effective samples of the exact posterior", "> 100", least)]
-
-
-def _report(name: str, theory: str, measured: str) -> Check:
-    return Check(name, theory, measured, "-", None)
+    return [*checks, Check("effective samples of the exact posterior", "> 100", least)]
 
 
 def _kept(shrinkage: np.ndarray, held: np.ndarray) -> str:

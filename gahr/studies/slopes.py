@@ -16,7 +16,7 @@ from gahr import metrics, noise
 from gahr.analysis import identities, performance
 from gahr.classical.analytic import fit_gaussian, gaussian
 from gahr.progress import Progress
-from gahr.studies.common import COLOURS, STYLE, Check, Run, check_levels
+from gahr.studies.common import COLOURS, STYLE, Check, Run, check_levels, denoise
 from gahr.types import Array, Denoiser, Key
 
 _SHOWN_DB = 20.0  # input PSNR of the images drawn
@@ -110,14 +110,8 @@ def _background_alpha(data: Mapping[str, Any]) -> float:
 def _wiener_curve(wiener: Any, key: Key, clean: Array, sigmas: Array) -> Array:
     """PSNR (N, S) of a denoiser that is told sigma, on the same noise as `performance.psnr_curve`."""
     noisy = (noise.add_noise(key, clean, sigma) for sigma in sigmas)
-    curve = [metrics.psnr(clean, _denoise(wiener, images, sigma)) for images, sigma in zip(noisy, sigmas, strict=True)]
+    curve = [metrics.psnr(clean, denoise(wiener, images, sigma)) for images, sigma in zip(noisy, sigmas, strict=True)]
     return jnp.stack(curve, axis=1)
-
-
-@jax.jit
-def _denoise(denoiser: Any, *arguments: Array) -> Array:
-    """Compiled once for all denoisers of one kind, which are arguments here and not constants."""
-    return denoiser(*arguments)
 
 
 def _examples(denoiser: Denoiser, wiener: Any, key: Key, clean: Array) -> dict[str, Array]:
@@ -127,8 +121,8 @@ def _examples(denoiser: Denoiser, wiener: Any, key: Key, clean: Array) -> dict[s
     return {
         "shown_clean": clean,
         "shown_noisy": noisy,
-        "shown_wiener": _denoise(wiener, noisy, sigma),
-        "shown_network": _denoise(denoiser, noisy),
+        "shown_wiener": denoise(wiener, noisy, sigma),
+        "shown_network": denoise(denoiser, noisy),
         "homogeneity_error": jax.jit(identities.homogeneity_error)(denoiser, noisy),
         "linearity_error": jax.jit(identities.linearity_error)(denoiser, noisy),
     }
@@ -174,21 +168,19 @@ def check(
         corrected = f"contour {theory['contour']:.2f}, background {theory['background']:.2f}"
         local = performance.local_slope(levels, get("test"))[inside]
         checks += [
-            Check(f"{name}: local slopes, {span}", corrected, f"{local.min():.2f} to {local.max():.2f}", "-", None),
+            Check(f"{name}: local slopes, {span}", corrected, f"{local.min():.2f} to {local.max():.2f}"),
             Check(
                 f"{name}: slope from |J|^2 / tr J, {span}",
                 f"measured slope {fitted.slope:.2f}",
                 "{:.2f} to {:.2f}".format(*np.sort(get("identity")[inside])[[0, -1]]),
-                "-",
-                None,
             ),
-            Check(f"{name}: slope of the linear denoiser", "below the network", f"{linear.slope:.3f}", "-", None),
+            Check(f"{name}: slope of the linear denoiser", "below the network", f"{linear.slope:.3f}"),
         ]
         gains = get("test").mean(0) - get("wiener").mean(0)
         for decibel in sorted({20, 30} | {int(decibel) for decibel in gain_over_wiener or {}}):
             gain = np.interp(decibel, levels, gains)
             mark = (gain_over_wiener or {}).get(str(decibel))
-            verdict = ("-", None) if mark is None else (f">= {mark:g}", bool(gain >= mark))
+            verdict = () if mark is None else (f">= {mark:g}", bool(gain >= mark))
             checks.append(Check(f"{name}: gain over linear at {decibel} dB, dB", "> 0", f"{gain:.2f}", *verdict))
         gap = np.abs(get("train").mean(0) - get("test").mean(0)).max()
         checks.append(_below(f"{name}: largest train-test gap, dB", gap, train_test_gap, digits=2))
@@ -202,12 +194,12 @@ def _getter(arrays: Mapping[str, np.ndarray], name: str):
 
 
 def _within(name: str, theory: float, value: float, margin: float | None, *, text: str) -> Check:
-    verdict = ("-", None) if margin is None else (f"within {margin:g}", bool(abs(value - theory) <= margin))
+    verdict = () if margin is None else (f"within {margin:g}", bool(abs(value - theory) <= margin))
     return Check(name, f"{theory:.3f}", text, *verdict)
 
 
 def _below(name: str, value: float, mark: float | None, *, digits: int | None = None) -> Check:
-    verdict = ("-", None) if mark is None else (f"<= {mark:g}", bool(value <= mark))
+    verdict = () if mark is None else (f"<= {mark:g}", bool(value <= mark))
     return Check(name, "0", f"{value:.1e}" if digits is None else f"{value:.{digits}f}", *verdict)
 
 
