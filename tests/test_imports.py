@@ -91,7 +91,7 @@ def test_matplotlib_is_imported_only_inside_the_drawing_functions_of_studies(pat
     drawing = [
         node
         for node in ast.walk(tree)
-        if isinstance(node, ast.FunctionDef) and (node.name == "draw" or node.name.startswith("_draw"))
+        if isinstance(node, ast.FunctionDef) and node.name.lstrip("_").startswith("draw")
     ]
     everywhere = [name for name in imports(tree) if name.split(".")[0] == "matplotlib"]
     inside = [name for node in drawing for name in imports(node) if name.split(".")[0] == "matplotlib"]

@@ -1,5 +1,12 @@
 """One module per figure: analyze -> arrays, check -> theory beside measurement, draw -> Figure."""
 
-from gahr.studies import disks, eigenbasis, slopes
+from gahr.studies import bases, disks, eigenbasis, lowdim, shuffled, slopes
 
-STUDIES = {"disks": disks, "eigenbasis": eigenbasis, "slopes": slopes}
+STUDIES = {
+    "bases": bases,
+    "disks": disks,
+    "eigenbasis": eigenbasis,
+    "lowdim": lowdim,
+    "shuffled": shuffled,
+    "slopes": slopes,
+}

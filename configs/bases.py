@@ -1,0 +1,35 @@
+"""Bases for contours of different regularity (arXiv:2310.02557, figures 4 and 17).
+
+    python launch/main.py --config configs/bases.py
+    python launch/main.py --config configs/bases.py:scale=smoke     # seconds
+
+Arguments, after the colon:
+  contour     exponents of the contours, joined by "+"
+  background  exponent of the backgrounds
+  sigma       noise level, image units
+  scale       as in configs/calpha.py, whose networks and training these are; at laptop scale half as long
+  seed        of images, initial values and noise
+"""
+
+import runpy
+from pathlib import Path
+
+from gahr.config import parse_arg, require_positive
+
+ANALYSIS = {"smoke": dict(num_bases=1, num_images=8), "laptop": dict(num_bases=8, num_images=256)}
+# Directions from the paper's figure 17, which gives no numbers; the sizes were set before the first run.
+MARKS = dict(preserved_energy=0.95, psnr_rise=0.1, dimension_ratio=0.95)
+
+
+def get_config(arg=None):
+    arg = parse_arg(arg, contour=(1.5, 2.0, 4.0), background=8.0, sigma=0.2, scale="auto", seed=0)
+    require_positive(sigma=arg["sigma"])
+    calpha = runpy.run_path(str(Path(__file__).with_name("calpha.py")))["get_config"]
+    contours = "+".join(f"{alpha:g}" for alpha in arg["contour"])
+    config = calpha(f"alpha={contours},background_alpha={arg['background']},scale={arg['scale']},seed={arg['seed']}")
+    if config.scale == "laptop":
+        for run in config.runs.values():
+            run.optim.num_steps = 2_000
+    analysis = dict(sigma=arg["sigma"]) | ANALYSIS.get(config.scale, ANALYSIS["laptop"])
+    config.study = dict(name="bases", analysis=analysis, marks=MARKS if config.scale != "smoke" else {})
+    return config

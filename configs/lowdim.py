@@ -1,0 +1,37 @@
+"""Image sets of one and two dimensions: a ray and sine waves (arXiv:2310.02557, figures 19 and 20).
+
+    python launch/main.py --config configs/lowdim.py
+    python launch/main.py --config configs/lowdim.py:scale=smoke     # seconds
+
+Arguments, after the colon:
+  scale  as in configs/calpha.py, whose networks and training these are; at laptop scale shorter
+  seed   of images, initial values and noise
+
+The paper's images are 40x40 and its network the BF-CNN; here the UNet of the other figures.
+"""
+
+import runpy
+from pathlib import Path
+
+from gahr.config import parse_arg
+
+SIGMA = dict(ray=0.04, waves=0.08)  # the paper's
+ANALYSIS = {"smoke": dict(num_bases=1, num_images=8), "laptop": dict(num_bases=4, num_images=256)}
+# The paper shows e_1 nearly x / |x| and unit slope over most of the range; set before the first run.
+MARKS = dict(overlap=0.9, slope_within=0.1)
+
+
+def get_config(arg=None):
+    arg = parse_arg(arg, scale="auto", seed=0)
+    calpha = runpy.run_path(str(Path(__file__).with_name("calpha.py")))["get_config"]
+    config = calpha(f"scale={arg['scale']},seed={arg['seed']}")
+    (run,) = (run.to_dict() for run in config.runs.values())
+    data = {name: run["data"][name] for name in ("subset", "size", "set_size")}
+    if config.scale in ("gpu", "paper"):
+        data["size"] = 40
+    if config.scale == "laptop":
+        run["optim"]["num_steps"] = 3_000
+    config.runs = {name: run | dict(data=dict(name=name) | data) for name in SIGMA}
+    analysis = dict(sigma=SIGMA) | ANALYSIS.get(config.scale, ANALYSIS["laptop"])
+    config.study = dict(name="lowdim", analysis=analysis, marks=MARKS if config.scale != "smoke" else {})
+    return config

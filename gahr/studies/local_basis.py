@@ -1,0 +1,177 @@
+"""What the studies that set networks side by side share: their bases at a few images, and the figure of them."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import jax.numpy as jnp
+import numpy as np
+
+from gahr import metrics
+from gahr.analysis import geometry, jacobian
+from gahr.denoiser import as_argument
+from gahr.progress import Progress
+from gahr.studies.common import COLOURS, STYLE, Check, denoise, whole_jacobian
+from gahr.types import Array, Denoiser
+
+_NUM_VECTORS = 10  # drawn
+_SHOWN_BELOW = 0.02  # a value is drawn at least here on a logarithmic axis
+
+Measure = Callable[[jacobian.Eigenbasis, Array], dict[str, Any]]  # of one basis and its clean image
+
+
+def local_bases(
+    denoiser: Denoiser,
+    clean: Array,
+    noisy: Array,
+    sigma: float,
+    progress: Progress,
+    *,
+    note: str,
+    measure: Measure = lambda eigen, clean: {},
+) -> dict[str, Array]:
+    """Basis that a denoiser shrinks in at each of some images.
+
+    Args:
+      denoiser: estimate of the clean image.
+      clean, noisy: images (N, H, W, C) and the same with noise.
+      sigma: its standard deviation, image units.
+      progress, note: shows the state under this name and asks for stops.
+      measure: what else to find out about each basis.
+
+    Returns:
+      One value per image: shrinkage, singular_values, coefficients (N, d), vectors (N, 10, H, W, C), trace, kept,
+      preserved, oracle (dimension: least error of a shrinkage in the basis over sigma^2), asymmetry (N,), what
+      `measure` finds; sigma; and the first image: clean, noisy, denoised (H, W, C).
+    """
+    denoiser, found = as_argument(denoiser), []
+    for i in range(len(clean)):
+        progress.check()
+        matrix = whole_jacobian(denoiser, noisy[i], progress)
+        eigen = jacobian.eigenbasis_of(matrix, clean[i].shape)
+        found.append(
+            {
+                "shrinkage": eigen.shrinkage,
+                "singular_values": jnp.linalg.svd(matrix, compute_uv=False),
+                "coefficients": jnp.abs(geometry.coefficients(eigen.vectors, clean[i])),
+                "vectors": eigen.vectors[:_NUM_VECTORS],
+                "trace": jnp.trace(matrix),
+                "kept": jnp.sum(eigen.shrinkage > 0.5),
+                "preserved": geometry.preserved_energy(eigen.vectors, eigen.shrinkage, clean[i]),
+                "oracle": geometry.oracle_mse(eigen.vectors, clean[i], sigma=sigma) * clean[i].size / sigma**2,
+                "asymmetry": eigen.asymmetry,
+                **measure(eigen, clean[i]),
+            }
+        )
+        progress.update(note, i + 1, len(clean))
+    stacked = {quantity: jnp.stack([each[quantity] for each in found]) for quantity in found[0]}
+    return stacked | {
+        "sigma": jnp.asarray(sigma),
+        "clean": clean[0],
+        "noisy": noisy[0],
+        "denoised": denoise(denoiser, noisy[0]),
+    }
+
+
+def basis_checks(arrays: Mapping[str, np.ndarray], name: str) -> list[Check]:
+    """What is said of every basis: how far from symmetric, and what the two decompositions differ in."""
+    shrinkage, values = (arrays[f"{name}/{quantity}"] for quantity in ("shrinkage", "singular_values"))
+    above = (values > 0.5).sum(1)
+    return [
+        Check(f"{name}: asymmetry |J - J^T| / |J|", "0, exact MMSE", spread(arrays[f"{name}/asymmetry"])),
+        Check(
+            f"{name}: eigenvalues, singular values above 1/2",
+            "equal where symmetric",
+            f"{spread(arrays[f'{name}/kept'], digits=0)}, {spread(above, digits=0)}",
+        ),
+        Check(
+            f"{name}: largest eigenvalue, singular value",
+            "equal where symmetric",
+            f"{shrinkage[:, 0].mean():.2f}, {values[:, 0].mean():.2f}",
+        ),
+    ]
+
+
+def spread(values: np.ndarray, *, digits: int = 2) -> str:
+    """Mean and its standard error over images; one value alone has none."""
+    if len(values) < 2:
+        return f"{float(values[0]):.{digits}f}"
+    error = np.std(values, ddof=1) / np.sqrt(len(values))
+    return f"{np.mean(values):.{digits}f} +- {error:.{max(digits, 1)}f}"
+
+
+def draw_bases(
+    arrays: Mapping[str, np.ndarray],
+    labels: Mapping[str, str],
+    draw_third: Callable[[Any], None],
+    *,
+    title: str = "",
+    shown: str = "vectors",
+):
+    """Figure: a row of images and leading eigenvectors per network; decay of factors and coefficients, and one panel.
+
+    Args:
+      arrays: "NAME/quantity" from `local_bases`.
+      labels: name of a network -> what to call it.
+      draw_third: draws the third panel on its axes.
+      title: of the figure.
+      shown: the quantity (N, 10, H, W, C) whose first row is drawn.
+    """
+    import matplotlib.pyplot as plt
+
+    with plt.rc_context(STYLE):
+        figure = plt.figure(figsize=(7.0, 2.9 + 1.55 * len(labels)), layout="constrained")
+        figure.suptitle(title)
+        *rows, below = figure.subfigures(len(labels) + 1, 1, height_ratios=[1.55] * len(labels) + [2.7])
+        for row, (name, label) in zip(rows, labels.items(), strict=True):
+            _draw_row(row, arrays, name, label, shown)
+        factors, coefficients, third = below.subplots(1, 3)
+        _draw_decay(factors, coefficients, arrays, labels)
+        draw_third(third)
+    return figure
+
+
+def _draw_row(figure, arrays: Mapping[str, np.ndarray], name: str, label: str, shown: str) -> None:
+    figure.suptitle(f"{label}: image, and leading eigenvectors with their eigenvalues", fontsize=8)
+    images, vectors = figure.subfigures(1, 2, width_ratios=(3, 5.4))
+    clean = arrays[f"{name}/clean"]
+    low, high = min(0.0, clean.min()), max(1.0, clean.max())
+    for axes, kind in zip(images.subplots(1, 3), ("clean", "noisy", "denoised"), strict=True):
+        image = arrays[f"{name}/{kind}"]
+        axes.imshow(image.mean(-1), cmap="gray", vmin=low, vmax=high, interpolation="nearest")
+        axes.set_axis_off()
+        second = rf"$\sigma$ = {float(arrays[f'{name}/sigma']):g}"
+        if kind != "clean":
+            second = f"{float(metrics.psnr(clean, image)):.1f} dB"
+        axes.set_title(f"{kind}\n{second}", fontsize=7)
+    values = arrays[f"{name}/shrinkage"][0]
+    for k, axes in enumerate(vectors.subplots(2, _NUM_VECTORS // 2).flat):
+        vector = arrays[f"{name}/{shown}"][0][k]
+        limit = np.quantile(np.abs(vector), 0.995)  # a few peaks would leave the rest grey
+        axes.imshow(vector.mean(-1), cmap="gray", vmin=-limit, vmax=limit, interpolation="nearest")
+        axes.set_axis_off()
+        axes.set_title(f"{k + 1}: {values[k]:.2f}", fontsize=6.5, pad=1.5)
+
+
+def _draw_decay(factors, coefficients, arrays: Mapping[str, np.ndarray], labels: Mapping[str, str]) -> None:
+    for (name, label), colour in zip(labels.items(), COLOURS, strict=False):
+        get = {kind: arrays[f"{name}/{kind}"].mean(0) for kind in ("shrinkage", "singular_values", "coefficients")}
+        numbers = np.arange(1, len(get["shrinkage"]) + 1)
+        factors.plot(numbers, get["shrinkage"], color=colour, label=label)
+        factors.plot(numbers, get["singular_values"], ":", color=colour, lw=1)
+        coefficients.plot(numbers, np.maximum(get["coefficients"], _SHOWN_BELOW), color=colour, lw=1, label=label)
+    factors.plot([], [], ":", color="grey", lw=1, label="singular values")
+    factors.axhline(0, color="grey", lw=0.6)
+    factors.set(xscale="log", xlabel="number $k$", title="Shrinkage factors")
+    coefficients.set(xscale="log", yscale="log", xlabel="number $k$", title=r"Coefficients $|\langle x, e_k \rangle|$")
+    factors.legend()
+
+
+def draw_curves(
+    axes, levels: np.ndarray, curves: Sequence[tuple[np.ndarray, str, str, str]], *, title: str = "Denoising"
+) -> None:
+    """PSNR curves (values, format, colour, label) on one pair of axes, with the noisy image's own."""
+    for values, style, colour, label in curves:
+        axes.plot(levels, values, style, ms=2.5, color=colour, label=label)
+    axes.plot(levels, levels, color="grey", lw=0.8, label="noisy image")
+    axes.set(xlabel="input PSNR (dB)", ylabel="output PSNR (dB)", title=title)
+    axes.legend()
