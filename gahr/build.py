@@ -168,12 +168,18 @@ def train_step_of(parts: Parts) -> Callable:
     return training.make_train_step(parts.model.apply, parts.optimizer, parts.loss, parts.batch, average=parts.average)
 
 
-def check_study(config: Mapping) -> None:
-    """ValueError unless the study section names a study and only options that it has and can use."""
+def studies_of(config: Mapping) -> dict[str, Mapping]:
+    """Study name -> its section: `config.study` is one section with its name, or several by name."""
     section = config["study"]
-    module = _pick("study.name", STUDIES, section["name"])
-    _check_fields("study.analysis", section["analysis"], module.analyze, ignore=("runs", "progress"))
-    _check_fields("study.marks", section["marks"], module.check, ignore=("arrays",))
-    if hasattr(module, "validate"):
-        analysis, marks = dict(section["analysis"]), dict(section["marks"])
-        module.validate(_defaults(module.analyze) | analysis, _defaults(module.check) | marks)
+    return {section["name"]: section} if "name" in section else dict(section)
+
+
+def check_study(config: Mapping) -> None:
+    """ValueError unless the study section names studies and only options that they have and can use."""
+    for name, section in studies_of(config).items():
+        module = _pick("study.name", STUDIES, name)
+        _check_fields("study.analysis", section["analysis"], module.analyze, ignore=("runs", "progress"))
+        _check_fields("study.marks", section["marks"], module.check, ignore=("arrays",))
+        if hasattr(module, "validate"):
+            analysis, marks = dict(section["analysis"]), dict(section["marks"])
+            module.validate(_defaults(module.analyze) | analysis, _defaults(module.check) | marks)

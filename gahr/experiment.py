@@ -15,7 +15,7 @@ import numpy as np
 
 from gahr import loop, report, run_directory
 from gahr.analysis.performance import psnr_curve
-from gahr.build import Parts, build, check_devices, check_study, model_of, new_state, train_step_of
+from gahr.build import Parts, build, check_devices, check_study, model_of, new_state, studies_of, train_step_of
 from gahr.checkpoint import Checkpoints, export_arrays, import_arrays
 from gahr.config import suggest
 from gahr.denoiser import bind
@@ -198,7 +198,8 @@ def load_network(workdir: Path, *, run: str | None = None, step: int | None = No
 
 
 def study(config: Mapping, workdir: Path, *, progress: Progress | None = None) -> list:
-    """Analyse, check and draw; the analysis is kept in study.npz and done again only if its options change.
+    """Analyse, check and draw; the analysis is kept, in study.npz or study_NAME.npz, and done again only if its
+    options change.
 
     Args:
       config: as `configs/` make it.
@@ -217,30 +218,42 @@ def study(config: Mapping, workdir: Path, *, progress: Progress | None = None) -
     waiting = [name for name in config["runs"] if not finished(workdir, name)]
     if waiting:
         raise ValueError(f"not trained yet: {', '.join(waiting)}")
-    module = STUDIES[config["study"]["name"]]
-    arrays = _stored_analysis(config, workdir)
-    if arrays is None:
-        runs = {name: _study_run(config, workdir, name) for name in config["runs"]}
-        key = jax.random.fold_in(jax.random.key(config["seed"]), 2**32 - 1)  # image i has fold_in(key, i)
-        with jax.default_matmul_precision("highest"):
-            arrays = module.analyze(runs, key, progress=progress, **config["study"]["analysis"])
-        stamp = {"analysis_options": np.array(json.dumps(plain(config)["study"]["analysis"]))}
-        run_directory.write_whole(workdir / "study.npz", lambda file: np.savez(file, **arrays, **stamp))
-    checks = module.check(arrays, **config["study"]["marks"])
-    report.write(workdir, plain(config), checks, module.draw(arrays, title=_title(config)))
-    return checks
+    parts: list[tuple[str, list, Any]] = []
+    for name, section in studies_of(config).items():
+        module, file = STUDIES[name], workdir / ("study.npz" if "name" in config["study"] else f"study_{name}.npz")
+        arrays = _stored_analysis(section, file)
+        if arrays is None:
+            arrays = _analyze(config, workdir, section, module, file, progress)
+        checks = module.check(arrays, **section["marks"])
+        parts.append((name, checks, module.draw(arrays, title=_title(config))))
+    report.write(workdir, plain(config), parts)
+    return [check for _, checks, _ in parts for check in checks]
 
 
-def _stored_analysis(config: Mapping, workdir: Path) -> dict[str, np.ndarray] | None:
-    path = workdir / "study.npz"
+def _analyze(
+    config: Mapping, workdir: Path, section: Mapping, module: Any, file: Path, progress: Progress
+) -> dict[str, np.ndarray]:
+    runs = {name: _study_run(config, workdir, name) for name in config["runs"]}
+    key = jax.random.fold_in(jax.random.key(config["seed"]), 2**32 - 1)  # image i has fold_in(key, i)
+    with jax.default_matmul_precision("highest"):
+        arrays = module.analyze(runs, key, progress=progress, **section["analysis"])
+    stamp = {"analysis_options": np.array(_options(section))}
+    run_directory.write_whole(file, lambda content: np.savez(content, **arrays, **stamp))
+    return arrays
+
+
+def _options(section: Mapping) -> str:
+    return json.dumps(plain(section)["analysis"])
+
+
+def _stored_analysis(section: Mapping, file: Path) -> dict[str, np.ndarray] | None:
     try:
-        with open(path, "rb") as content, np.load(content) as file:
-            arrays = dict(file)
+        with open(file, "rb") as content, np.load(content) as stored:
+            arrays = dict(stored)
         options = str(arrays.pop("analysis_options"))
     except (OSError, EOFError, KeyError, ValueError, zipfile.BadZipFile, zlib.error):  # absent or damaged
         return None
-    same = options == json.dumps(plain(config)["study"]["analysis"])
-    return arrays if same else None
+    return arrays if options == _options(section) else None
 
 
 def _study_run(config: Mapping, workdir: Path, name: str) -> Run:

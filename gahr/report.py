@@ -1,5 +1,6 @@
 """What a run leaves to read: the table of checks, figures, report.md, and TensorBoard events."""
 
+import functools
 import importlib.util
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -28,23 +29,26 @@ def shortfall(checks: Sequence[Check]) -> str:
     return "" if all(met) else f"{met.count(False)} of {len(met)} marks not met"
 
 
-def write(workdir: Path, config: dict, checks: Sequence[Check], figure: Any) -> None:
-    """Write results.json, figures/NAME.png and .pdf, and report.md, each whole."""
-    name = config["study"]["name"]
+def write(workdir: Path, config: dict, studies: Sequence[tuple[str, Sequence[Check], Any]]) -> None:
+    """Write results.json, figures/NAME.png and .pdf, and report.md, each whole; studies are (name, checks, figure)."""
     figures = workdir / "figures"
     figures.mkdir(exist_ok=True)
-    for kind in ("png", "pdf"):
-        run_directory.write_whole(figures / f"{name}.{kind}", lambda file, kind=kind: figure.savefig(file, format=kind))
+    for name, _, figure in studies:
+        for kind in ("png", "pdf"):
+            save = functools.partial(figure.savefig, format=kind)
+            run_directory.write_whole(figures / f"{name}.{kind}", save)
+    title = "+".join(name for name, _, _ in studies)
     results = {
-        "study": name,
+        "study": title,
         "scale": config["scale"],
         "seed": config["seed"],
-        "checks": [check._asdict() for check in checks],
+        "checks": [check._asdict() for _, checks, _ in studies for check in checks],
     }
     run_directory.write_json(workdir / "results.json", results)
     scale = f"Scale: {config['scale']}. " + ("" if config["scale"] == "paper" else "Smaller than the publication's. ")
-    command = run_directory.present_command()
-    text = f"# {name}\n\n{scale}Repeat with `{command}`.\n\n![{name}](figures/{name}.png)\n\n{table(checks)}\n"
+    text = f"# {title}\n\n{scale}Repeat with `{run_directory.present_command()}`.\n"
+    for name, checks, _ in studies:
+        text += f"\n![{name}](figures/{name}.png)\n\n{table(checks)}\n"
     run_directory.write_whole(workdir / "report.md", lambda file: file.write(text.encode()))
 
 

@@ -101,7 +101,7 @@ def main(argv: list[str]) -> None:
     print(report.table(checks))
     if short := report.shortfall(checks):
         print(short)
-    print(f"figure: {workdir / 'figures' / config.study.name}.png   report: {workdir / 'report.md'}")
+    print(f"figures: {workdir / 'figures'}   report: {workdir / 'report.md'}")
 
 
 def _parse(argv: list[str]) -> list[str]:

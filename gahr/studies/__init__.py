@@ -1,6 +1,6 @@
 """One module per figure: analyze -> arrays, check -> theory beside measurement, draw -> Figure."""
 
-from gahr.studies import bases, disks, eigenbasis, lowdim, shuffled, slopes
+from gahr.studies import bases, disks, eigenbasis, lowdim, shuffled, slopes, transition, twins
 
 STUDIES = {
     "bases": bases,
@@ -9,4 +9,6 @@ STUDIES = {
     "lowdim": lowdim,
     "shuffled": shuffled,
     "slopes": slopes,
+    "transition": transition,
+    "twins": twins,
 }

@@ -1,0 +1,108 @@
+"""From memorization to generalization: pairs of networks on disjoint sets (arXiv:2310.02557, figures 1, 2 and 15).
+
+    python launch/main.py --config configs/memorization.py
+    python launch/main.py --config configs/memorization.py:features=16+32     # two network sizes
+    python launch/main.py --config configs/memorization.py:data=file,path=faces.npz,size=20,set_sizes=1+10+100+1000
+    python launch/main.py --config configs/memorization.py:scale=smoke     # seconds
+
+One network per number of images N, subset and variant; both figures are read off the same networks. Arguments, after
+the colon; several values are joined by "+":
+  data       calpha, disks or file
+  path       file of images that launch/prepare.py made, for data=file
+  split      how the images of a file are dealt to the subsets: random, group (no person in two) or order
+  size       sides of the images, pixels; one curve each
+  features   of the network's first block; one curve each
+  set_sizes  numbers N of training images
+  repeats    networks per N, subset and variant, with initial values and noise of their own
+  average    decay of the parameter average; 0, the default, keeps none, since an average hides memorization
+  alpha      exponent of the C^alpha images
+  scale      smoke, laptop, gpu or paper; left out, gpu where there is an accelerator, else laptop
+  seed       of images, initial values and noise
+"""
+
+import runpy
+from pathlib import Path
+
+from gahr.config import parse_arg, require_positive, suggest
+
+# At laptop scale a network sees as many images at every N; 10 are then seen many thousand times each.
+SCALES = {
+    "paper": dict(size=(80,), features=(64,), set_sizes=(1, 10, 100, 1_000, 10_000, 100_000)),
+    "gpu": dict(size=(80,), features=(64,), set_sizes=(1, 10, 100, 1_000, 10_000, 100_000)),
+    "laptop": dict(size=(20,), features=(32,), set_sizes=(1, 3, 10, 30, 100, 1_000, 10_000)),
+    "smoke": dict(size=(8,), features=(8,), set_sizes=(1, 4)),
+}
+OPTIM = {
+    "laptop": dict(batch_size=64, num_steps=2_800, peak=2e-3),
+    "smoke": dict(batch_size=8, num_steps=10, peak=2e-3),
+}
+TRANSITION = {"smoke": dict(num_images=4, num_levels=8)}
+# The paper's sampler takes 2,995 steps; the growing step of the published code, used here, 127.
+SAMPLER = dict(growing=True, sigma_stop=0.01)
+TWINS = {
+    "paper": dict(num_samples=128),
+    "smoke": dict(num_samples=8, max_steps=5) | SAMPLER,
+}
+MARKS = dict(
+    transition=dict(slope_at_one=(0.9, 1.05), gap_at_largest=0.2),
+    twins=dict(memorized=0.95, twin_at_largest=0.93, lead_at_largest=0.15),
+)
+
+
+def get_config(arg=None):
+    arg = parse_arg(
+        arg,
+        data="calpha",
+        path="",
+        split="random",
+        size=(0,),
+        features=(0,),
+        set_sizes=(0,),
+        repeats=1,
+        average=0.0,
+        alpha=3.0,
+        scale="auto",
+        seed=0,
+    )
+    if arg["data"] not in ("calpha", "disks", "file"):
+        raise ValueError(f"unknown data {arg['data']!r}{suggest(arg['data'], ('calpha', 'disks', 'file'))}")
+    if (arg["data"] == "file") != bool(arg["path"]):
+        raise ValueError("data=file needs path=, and only that")
+    require_positive(repeats=arg["repeats"], alpha=arg["alpha"])
+    calpha = runpy.run_path(str(Path(__file__).with_name("calpha.py")))["get_config"]
+    config = calpha(f"alpha={arg['alpha']},scale={arg['scale']},seed={arg['seed']}")
+    (base,) = (run.to_dict() for run in config.runs.values())
+    grid = {name: value if arg[name] == (0,) else arg[name] for name, value in SCALES[config.scale].items()}
+    for name, values in grid.items():
+        if min(values) < 1 or len(set(values)) < len(values):
+            raise ValueError(f"{name} must be different whole numbers from 1, got {'+'.join(map(str, values))}")
+
+    runs = {}
+    for size in grid["size"]:
+        for features in grid["features"]:
+            for repeat in range(arg["repeats"]):
+                variant = f"size{size}_features{features}" + (f"_repeat{repeat}" if arg["repeats"] > 1 else "")
+                for number in sorted(grid["set_sizes"]):
+                    for subset in ("a", "b"):
+                        run = {section: dict(values) for section, values in base.items()}
+                        run["data"] = _data(arg, base["data"]) | dict(size=size, set_size=number, subset=subset)
+                        run["model"] |= dict(features=features)
+                        if config.scale == "laptop":
+                            run["model"] |= dict(num_blocks=1)
+                        run["optim"] |= OPTIM.get(config.scale, {}) | dict(average=arg["average"])
+                        runs[f"{variant}_n{number}_{subset}"] = run
+    config.runs = runs
+    marks = MARKS if config.scale != "smoke" else dict(transition={}, twins={})
+    config.study = dict(
+        transition=dict(analysis=TRANSITION.get(config.scale, {}), marks=marks["transition"]),
+        twins=dict(analysis=TWINS.get(config.scale, SAMPLER), marks=marks["twins"]),
+    )
+    return config
+
+
+def _data(arg, base):
+    if arg["data"] == "file":
+        return dict(name="file", path=arg["path"], split=arg["split"], num_test=64)
+    if arg["data"] == "disks":
+        return dict(name="disks")
+    return {name: base[name] for name in ("name", "alpha", "background_alpha")}

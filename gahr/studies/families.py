@@ -1,0 +1,60 @@
+"""Pairs of networks on disjoint training sets of growing size: how runs are grouped, and curves against that size."""
+
+from collections.abc import Callable, Mapping
+
+import numpy as np
+
+from gahr.studies.common import COLOURS, Run
+
+Families = dict[str, dict[int, tuple[Run, Run]]]  # variant -> N -> networks of subsets a and b
+
+
+def families(runs: Mapping[str, Run]) -> Families:
+    """Runs named "VARIANT_nN_SUBSET" by variant and number of training images, which rises.
+
+    Raises:
+      ValueError: an N with one subset only.
+    """
+    found: dict[str, dict[int, dict[str, Run]]] = {}
+    for name, run in runs.items():
+        variant = name.rsplit("_", 2)[0]
+        found.setdefault(variant, {}).setdefault(run.data["set_size"], {})[run.data["subset"]] = run
+    for variant, pairs in found.items():
+        for number, pair in pairs.items():
+            if set(pair) != {"a", "b"}:
+                raise ValueError(f"{variant} needs networks of the subsets a and b at N = {number}")
+    return {
+        variant: {number: (pairs[number]["a"], pairs[number]["b"]) for number in sorted(pairs)}
+        for variant, pairs in found.items()
+    }
+
+
+def label(variant: str) -> str:
+    """Words for a name such as size20_features32: "size 20, features 32"."""
+    words = [word.rstrip("0123456789") + " " + word[len(word.rstrip("0123456789")) :] for word in variant.split("_")]
+    return ", ".join(words)
+
+
+def draw_against_size(
+    axes, arrays: Mapping[str, np.ndarray], values_of: Callable[[str], np.ndarray], *, style: str = "o-", name: str = ""
+) -> None:
+    """One curve of values (K,) per variant over the set sizes; variants differ in colour, repeats do not."""
+    kinds = list(dict.fromkeys(_without_repeat(str(variant)) for variant in arrays["variants"]))
+    for variant in map(str, arrays["variants"]):
+        kind = _without_repeat(variant)
+        first = variant == next(str(other) for other in arrays["variants"] if _without_repeat(str(other)) == kind)
+        words = ", ".join(filter(None, (name, label(kind) if len(kinds) > 1 else "")))
+        axes.plot(
+            arrays[f"{variant}/set_sizes"],
+            values_of(variant),
+            style,
+            ms=3,
+            color=COLOURS[kinds.index(kind) % len(COLOURS)],
+            label=words if first else "",
+        )
+    axes.set(xscale="log", xlabel="number $N$ of training images")
+    axes.legend()
+
+
+def _without_repeat(variant: str) -> str:
+    return variant.partition("_repeat")[0]
