@@ -1,0 +1,1 @@
+"""Samples from a denoiser: functions that see it and a random key, nothing else."""
