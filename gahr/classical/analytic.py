@@ -87,13 +87,14 @@ def _mean_of_points(number: int, chunk: int, take: Partial, noisy: Array, sigma:
 
 
 def _points_sums(number: int, chunk: int, take: Partial, flat: Array, variance: Array) -> tuple[Array, Array, Array]:
-    """Largest exponent (n, 1), sum (n, 1) of exp(exponent - largest) and posterior mean (n, d)."""
+    """Largest closeness c (n, 1), sum (n, 1) of exp((c_i - c) / sigma^2) and posterior mean (n, d)."""
 
     def add(carry: tuple, block: Array, start: Array) -> tuple:
         most, total, weighted = carry
-        exponent = _points_exponent(flat, _flat(block), variance)
-        new = jnp.maximum(most, jax.lax.stop_gradient(exponent.max(1, keepdims=True)))
-        weights, shrink = jnp.exp(exponent - new), jnp.exp(most - new)
+        closeness = _closeness(flat, _flat(block))
+        new = jnp.maximum(most, jax.lax.stop_gradient(closeness.max(1, keepdims=True)))
+        # divided last: a compiled a * b - max(a * b) need not be zero, and sigma^2 may be very small
+        weights, shrink = jnp.exp((closeness - new) / variance), jnp.exp((most - new) / variance)
         return new, total * shrink + weights.sum(1, keepdims=True), weighted * shrink + weights @ _flat(block)
 
     start = jnp.full((len(flat), 1), -jnp.inf), jnp.zeros((len(flat), 1)), jnp.zeros_like(flat)
@@ -102,10 +103,10 @@ def _points_sums(number: int, chunk: int, take: Partial, flat: Array, variance: 
     return most, total, weighted / total
 
 
-def _points_exponent(flat: Array, candidates: Array, variance: Array) -> Array:
-    """-|y - x_i|^2 / (2 sigma^2) less what is the same for all i, (n, N)."""
+def _closeness(flat: Array, candidates: Array) -> Array:
+    """-|y - x_i|^2 / 2 less what is the same for all i, (n, N)."""
     flat, candidates = flat - 0.5, candidates - 0.5  # intensities about mid-grey: less to cancel
-    return (flat @ candidates.T - jnp.sum(candidates**2, 1)[None] / 2) / variance
+    return flat @ candidates.T - jnp.sum(candidates**2, 1)[None] / 2
 
 
 def _flat(images: Array) -> Array:
@@ -121,7 +122,7 @@ def points_jacobian(
     most, total, mean = _points_sums(number, chunk, take, flat, variance)
 
     def add(moment: Array, block: Array, start: Array) -> Array:
-        weights = jnp.exp(_points_exponent(flat, _flat(block), variance) - most) / total
+        weights = jnp.exp((_closeness(flat, _flat(block)) - most) / variance) / total
         centred = _flat(block) - mean
         return moment + (centred.T * weights) @ centred
 
