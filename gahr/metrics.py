@@ -30,20 +30,24 @@ def sigma_of_input_psnr(decibel: Array) -> Array:
     return 10 ** (-jnp.asarray(decibel) / 20)
 
 
+def unit(images: Array, *, centred: bool = True) -> Array:
+    """Images scaled to Euclidean norm 1, each less its mean first where `centred`: (..., H, W, C), same shape.
+
+    Their inner products are `cosine_similarity`. 0 where an image is constant (zero, if not centred), to float32
+    rounding.
+    """
+    # the mean of a constant image is off by rounding, so what is left of it is noise
+    least = 1e-10 * jnp.sum(images**2, _IMAGE, keepdims=True) if centred else 0
+    if centred:
+        images = images - images.mean(_IMAGE, keepdims=True)
+    square = jnp.sum(images**2, _IMAGE, keepdims=True)
+    return jnp.where(square > least, images / jnp.sqrt(jnp.where(square > least, square, 1)), 0)
+
+
 def cosine_similarity(one: Array, other: Array, *, centred: bool = True) -> Array:
     """<a, b> / (|a| |b|) per image (...), each image less its mean where `centred`.
 
     Without centring, the mean grey level inflates the value. The result is 0 where an image is constant, to
     float32 rounding.
     """
-    if not centred:
-        return _cosine(one, other, 0.0)
-    # the mean of a constant image is off by rounding, so what is left of it is noise
-    rounding = 1e-12 * jnp.sum(one**2, _IMAGE) * jnp.sum(other**2, _IMAGE)
-    return _cosine(*(image - image.mean(_IMAGE, keepdims=True) for image in (one, other)), rounding)
-
-
-def _cosine(one: Array, other: Array, least: Array) -> Array:
-    squares = jnp.sum(one**2, _IMAGE) * jnp.sum(other**2, _IMAGE)
-    defined = squares > least
-    return jnp.where(defined, jnp.sum(one * other, _IMAGE) / jnp.sqrt(jnp.where(defined, squares, 1)), 0)
+    return jnp.sum(unit(one, centred=centred) * unit(other, centred=centred), _IMAGE)

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parent.parent
-LEAVES = {"types", "noise", "metrics", "denoiser"}  # what analysis and its like may see
+LEAVES = {"types", "noise", "metrics", "denoiser", "blocks"}  # what analysis and its like may see
 MATHEMATICS = {"consistency", "sampling", "analysis", "classical"}
 BASE = LEAVES | MATHEMATICS | {"checkpoint", "config", "data", "models", "training"}
 ALLOWED = {  # module or folder of gahr -> those it may import, besides its own folder
@@ -19,6 +19,7 @@ ALLOWED = {  # module or folder of gahr -> those it may import, besides its own 
     "noise": {"types"},
     "metrics": {"types"},
     "denoiser": {"types"},
+    "blocks": {"types", "denoiser"},
     "checkpoint": {"types"},
     "data": {"types"},
     "models": {"types"},

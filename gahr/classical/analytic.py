@@ -1,11 +1,13 @@
 """Posterior means in closed form, as functions (noisy, sigma) -> denoised."""
 
 import functools
+import math
 
 import jax
 import jax.numpy as jnp
 from jax.tree_util import Partial
 
+from gahr.blocks import Images, fold, image_shape, source
 from gahr.types import Array, NoiseDenoiser
 
 
@@ -60,52 +62,73 @@ def gaussian_jacobian(eigenvalues: Array, basis: Array, sigma: Array) -> Array:
     return (rows.T * (eigenvalues / (eigenvalues + sigma**2))[None]) @ rows
 
 
-def points(images: Array, *, chunk: int = 1024) -> NoiseDenoiser:
+def points(images: Images, *, num_images: int | None = None, chunk: int = 1024) -> NoiseDenoiser:
     """Posterior mean for a prior that is N equal point masses: what a network that memorizes perfectly computes.
 
     D(y) = sum_i w_i x_i with w = softmax(-|y - x_i|^2 / (2 sigma^2)), streamed over the images with a running
-    maximum of the exponents. Its Jacobian is sum_i w_i (x_i - D)(x_i - D)^T / sigma^2.
+    maximum of the exponents. Its Jacobian is sum_i w_i (x_i - D)(x_i - D)^T / sigma^2. Every call goes through all
+    images, so denoise many at a time: `psnr_curve(at(points(images), sigmas), ..., sigmas=sigmas, chunk=len(clean))`.
 
     Args:
-      images: x_i, (N, H, W, C).
+      images, num_images: x_i, array or function of image numbers, as `gahr.blocks.source`.
       chunk: images treated at a time; bounds the memory.
 
     Returns:
       NoiseDenoiser on images (..., H, W, C), sigma () or one per image (...,), positive; a pytree.
     """
-    return Partial(functools.partial(_mean_of_points, chunk), images.reshape(len(images), -1))
+    take, number = source(images, num_images=num_images)
+    return Partial(functools.partial(_mean_of_points, number, chunk), take)
 
 
-def _mean_of_points(chunk: int, images: Array, noisy: Array, sigma: Array) -> Array:
-    number = len(images)
-    chunk = min(int(chunk), number)
-    flat = noisy.reshape(-1, images.shape[1])
-    inverse = jnp.broadcast_to(1 / jnp.square(sigma), noisy.shape[:-3]).reshape(-1, 1)
-    pad = -number % chunk
-    parts = jnp.pad(images, ((0, pad), (0, 0))).reshape(-1, chunk, images.shape[1])
-    real = (jnp.arange(number + pad) < number).reshape(-1, chunk)
+def _mean_of_points(number: int, chunk: int, take: Partial, noisy: Array, sigma: Array) -> Array:
+    flat = noisy.reshape(-1, math.prod(image_shape(take)))
+    variance = jnp.broadcast_to(jnp.square(sigma), noisy.shape[:-3]).reshape(-1, 1)
+    return _points_sums(number, chunk, take, flat, variance)[2].reshape(noisy.shape)
 
-    def add(carry: tuple, part: tuple[Array, Array]) -> tuple[tuple, None]:
+
+def _points_sums(number: int, chunk: int, take: Partial, flat: Array, variance: Array) -> tuple[Array, Array, Array]:
+    """Largest closeness c (n, 1), sum (n, 1) of exp((c_i - c) / sigma^2) and posterior mean (n, d)."""
+
+    def add(carry: tuple, block: Array, start: Array) -> tuple:
         most, total, weighted = carry
-        candidates, valid = part
-        exponent = (flat @ candidates.T - jnp.sum(candidates**2, 1)[None] / 2) * inverse
-        exponent = jnp.where(valid[None], exponent, -jnp.inf)
-        new = jnp.maximum(most, jax.lax.stop_gradient(exponent.max(1, keepdims=True)))
-        weights, shrink = jnp.exp(exponent - new), jnp.exp(most - new)
-        return (new, total * shrink + weights.sum(1, keepdims=True), weighted * shrink + weights @ candidates), None
+        closeness = _closeness(flat, _flat(block))
+        new = jnp.maximum(most, jax.lax.stop_gradient(closeness.max(1, keepdims=True)))
+        # divided last: a compiled a * b - max(a * b) need not be zero, and sigma^2 may be very small
+        weights, shrink = jnp.exp((closeness - new) / variance), jnp.exp((most - new) / variance)
+        return new, total * shrink + weights.sum(1, keepdims=True), weighted * shrink + weights @ _flat(block)
 
     start = jnp.full((len(flat), 1), -jnp.inf), jnp.zeros((len(flat), 1)), jnp.zeros_like(flat)
     with jax.default_matmul_precision("highest"):
-        (_, total, weighted), _ = jax.lax.scan(add, start, (parts, real))
-    return (weighted / total).reshape(noisy.shape)
+        most, total, weighted = fold(add, start, take, num_images=number, chunk=chunk)
+    return most, total, weighted / total
 
 
-def points_jacobian(images: Array, noisy: Array, sigma: Array) -> Array:
+def _closeness(flat: Array, candidates: Array) -> Array:
+    """-|y - x_i|^2 / 2 less what is the same for all i, (n, N)."""
+    flat, candidates = flat - 0.5, candidates - 0.5  # intensities about mid-grey: less to cancel
+    return flat @ candidates.T - jnp.sum(candidates**2, 1)[None] / 2
+
+
+def _flat(images: Array) -> Array:
+    return images.reshape(len(images), -1)
+
+
+def points_jacobian(
+    images: Images, noisy: Array, sigma: Array, *, num_images: int | None = None, chunk: int = 1024
+) -> Array:
     """Jacobian (d, d) of `points` at one noisy image: sum_i w_i (x_i - D)(x_i - D)^T / sigma^2."""
-    flat = images.reshape(len(images), -1)
-    weights = jax.nn.softmax(-jnp.sum((noisy.reshape(1, -1) - flat) ** 2, 1) / (2 * sigma**2))
-    centred = flat - (weights @ flat)[None]
-    return (centred.T * weights[None]) @ centred / sigma**2
+    take, number = source(images, num_images=num_images)
+    flat, variance = noisy.reshape(1, -1), jnp.square(sigma)
+    most, total, mean = _points_sums(number, chunk, take, flat, variance)
+
+    def add(moment: Array, block: Array, start: Array) -> Array:
+        weights = jnp.exp((_closeness(flat, _flat(block)) - most) / variance) / total
+        centred = _flat(block) - mean
+        return moment + (centred.T * weights) @ centred
+
+    with jax.default_matmul_precision("highest"):
+        moment = fold(add, jnp.zeros((noisy.size, noisy.size)), take, num_images=number, chunk=chunk)
+    return moment / variance
 
 
 def mixture(weights: Array, means: Array, eigenvalues: Array, bases: Array) -> NoiseDenoiser:

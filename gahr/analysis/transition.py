@@ -1,0 +1,127 @@
+"""When do networks stop to repeat their training images? Numbers for it, from the similarities of samples."""
+
+import math
+from statistics import NormalDist
+from typing import NamedTuple
+
+import jax
+import numpy as np
+
+from gahr.types import Array, Key
+
+
+class Interval(NamedTuple):
+    value: float  # estimate
+    low: float  # ends of its confidence interval
+    high: float
+
+
+class Memorization(NamedTuple):
+    share: Interval  # of samples that are memorized, in [0, 1]
+    nearest: Interval  # median similarity to the nearest training image
+    twin: Interval  # median similarity to the twin
+
+
+def memorization_index(nearest: Array, twins: Array, *, threshold: float = 0.95, level: float = 0.95) -> Memorization:
+    """Share of memorized samples, and the median similarities to the nearest training images and to the twins.
+
+    A sample is memorized where its similarity to its nearest training image is above `threshold` and above the
+    similarity to its twin. Intervals are over samples: Wilson's for the share, and for the medians the order
+    statistics, whose coverage is at least `level` for any law of the similarities.
+
+    Args:
+      nearest, twins: similarities (S,), S >= 6 at level 0.95.
+      threshold: that of the publication's removal of near-duplicates.
+      level: of confidence, between 0 and 1.
+
+    Returns:
+      Memorization.
+
+    Raises:
+      ValueError: shapes differ, NaN, level outside (0, 1), or too few samples for it.
+
+    Reference: Wilson (1927), Journal of the American Statistical Association 22, 209-212.
+    """
+    nearest, twins = _similarities(nearest, twins, 1, level)
+    memorized = (nearest > threshold) & (nearest > twins)
+    return Memorization(_share(memorized, level), _median(nearest, level), _median(twins, level))
+
+
+def _similarities(nearest: Array, twins: Array, ndim: int, level: float) -> tuple[np.ndarray, np.ndarray]:
+    if not 0 < level < 1:
+        raise ValueError(f"level must be between 0 and 1, got {level:g}")
+    nearest, twins = np.asarray(nearest, np.float64), np.asarray(twins, np.float64)
+    if nearest.ndim != ndim or nearest.shape != twins.shape:
+        wanted = "(S,)" if ndim == 1 else "(K, S)"
+        raise ValueError(f"nearest and twins must both be {wanted}, got {nearest.shape} and {twins.shape}")
+    if np.isnan(nearest).any() or np.isnan(twins).any():
+        raise ValueError("the similarities hold NaN")
+    return nearest, twins
+
+
+def _share(found: np.ndarray, level: float) -> Interval:
+    number, share = len(found), float(found.mean())
+    square = NormalDist().inv_cdf((1 + level) / 2) ** 2 / number
+    middle = share + square / 2
+    half = math.sqrt(square * share * (1 - share) + square**2 / 4)
+    return Interval(share, (middle - half) / (1 + square), (middle + half) / (1 + square))
+
+
+def _median(values: np.ndarray, level: float) -> Interval:
+    """Between the k-th smallest and k-th largest, for the largest k with 2 P(binomial(S, 1/2) < k) <= 1 - level."""
+    number, rank, below = len(values), 0, 0
+    while (below + math.comb(number, rank)) / 2 ** (number - 1) <= 1 - level:
+        below += math.comb(number, rank)
+        rank += 1
+    if rank == 0:
+        raise ValueError(f"{number} samples are too few for a median's interval at level {level:g}")
+    ordered = np.sort(values)
+    return Interval(float(np.median(values)), float(ordered[rank - 1]), float(ordered[-rank]))
+
+
+def transition_point(
+    set_sizes: Array, nearest: Array, twins: Array, *, key: Key, level: float = 0.95, num_resamples: int = 1000
+) -> Interval:
+    """Size of the training set above which twins are more alike than samples and training images.
+
+    The last N at which the median twin similarity crosses that to the nearest image from below, interpolated in
+    log N; 0 where twins lead at every size, infinite where they do not at the largest. The interval is the
+    percentile one over resampled samples, the same ones at each size.
+
+    Args:
+      set_sizes: N, increasing, (K,).
+      nearest, twins: similarities (K, S).
+      key: random key of the resampling.
+      level: of confidence.
+      num_resamples: how often; below some hundred the ends are coarse.
+
+    Returns:
+      Interval of numbers of images.
+
+    Raises:
+      ValueError: sizes that do not increase or are not positive, or as `memorization_index`.
+    """
+    sizes = np.asarray(set_sizes, np.float64)
+    nearest, twins = _similarities(nearest, twins, 2, level)
+    if sizes.shape != nearest.shape[:1] or sizes[0] <= 0 or np.any(np.diff(sizes) <= 0):
+        raise ValueError(f"set_sizes must be {len(nearest)} positive numbers that increase, got {sizes.tolist()}")
+    if num_resamples < 1:
+        raise ValueError(f"num_resamples must be at least 1, got {num_resamples}")
+    number = nearest.shape[1]
+    drawn = np.asarray(jax.random.randint(key, (num_resamples, number), 0, number))
+    lead = np.median(twins[:, drawn], -1) - np.median(nearest[:, drawn], -1)  # (K, resamples)
+    found = np.sort(_crossing(sizes, lead))
+    outside = math.floor((1 - level) / 2 * num_resamples)
+    whole = (np.median(twins, -1) - np.median(nearest, -1))[:, None]
+    return Interval(float(_crossing(sizes, whole)[0]), float(found[outside]), float(found[-1 - outside]))
+
+
+def _crossing(sizes: np.ndarray, lead: np.ndarray) -> np.ndarray:
+    """Size at which each column of lead (K, B) last turns from negative to not negative, (B,)."""
+    behind = len(sizes) - 1 - np.argmax(lead[::-1] < 0, axis=0)  # last size at which twins are behind
+    left = np.minimum(behind, len(sizes) - 2)
+    columns = np.arange(lead.shape[1])
+    before, after = lead[left, columns], lead[left + 1, columns]
+    part = before / np.where(before < after, before - after, -1)
+    between = np.exp((1 - part) * np.log(sizes[left]) + part * np.log(sizes[left + 1]))
+    return np.where((lead >= 0).all(0), 0, np.where(lead[-1] < 0, np.inf, between))
