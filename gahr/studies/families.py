@@ -36,9 +36,18 @@ def label(variant: str) -> str:
 
 
 def draw_against_size(
-    axes, arrays: Mapping[str, np.ndarray], values_of: Callable[[str], np.ndarray], *, style: str = "o-", name: str = ""
+    axes,
+    arrays: Mapping[str, np.ndarray],
+    values_of: Callable[[str], np.ndarray],
+    *,
+    style: str = "o-",
+    name: str = "",
+    colour: str = COLOURS[0],
 ) -> None:
-    """One curve of values (K,) per variant over the set sizes; variants differ in colour, repeats do not."""
+    """One curve of values (K,) per variant over the set sizes; variants differ in colour, repeats do not.
+
+    The colour given is for a single variant.
+    """
     kinds = list(dict.fromkeys(_without_repeat(str(variant)) for variant in arrays["variants"]))
     for variant in map(str, arrays["variants"]):
         kind = _without_repeat(variant)
@@ -49,11 +58,12 @@ def draw_against_size(
             values_of(variant),
             style,
             ms=3,
-            color=COLOURS[kinds.index(kind) % len(COLOURS)],
+            color=COLOURS[kinds.index(kind) % len(COLOURS)] if len(kinds) > 1 else colour,
             label=words if first else "",
         )
     axes.set(xscale="log", xlabel="number $N$ of training images")
-    axes.legend()
+    if axes.get_legend_handles_labels()[1]:
+        axes.legend()
 
 
 def _without_repeat(variant: str) -> str:

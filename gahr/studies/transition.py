@@ -20,7 +20,7 @@ from gahr.denoiser import at, blind
 from gahr.progress import Progress
 from gahr.studies.common import STYLE, Check, Run, check_counts
 from gahr.studies.families import draw_against_size, families
-from gahr.types import Array, Key
+from gahr.types import Array, Denoiser, Key
 
 _CHUNK = 8  # images denoised at a time, each at all levels
 _SHOWN_DB = 20.0  # input PSNR at which distances are drawn
@@ -76,9 +76,8 @@ def analyze(
                     row.setdefault(f"empirical_{name}", []).append(_curve(empirical, key, images, sigmas))
                 done += 1
                 progress.update("PSNR curves", done, total)
-            one, other = (blind(run.denoiser) for run in pair)
             test = pair[0].images("test", num_images)
-            found = _distances(one, {"to_empirical": exact[0], "to_twin": other}, key, test, sigmas=sigmas)
+            found = _distances(*(run.denoiser for run in pair), exact[0], key, test, sigmas)
             row |= {name: distance.mse for name, distance in found.items()}
             rows.append(
                 {name: jnp.stack(values) if isinstance(values, list) else values for name, values in row.items()}
@@ -98,7 +97,12 @@ def _curve(noise_denoiser: Any, key: Key, images: Array, sigmas: Array) -> Array
     return performance.psnr_curve(at(noise_denoiser, sigmas), key, images, sigmas=sigmas, chunk=len(images)).psnr
 
 
-_distances = jax.jit(generalization.distances)
+@jax.jit
+def _distances(
+    denoiser: Denoiser, twin: Denoiser, exact: Any, key: Key, clean: Array, sigmas: Array
+) -> dict[str, generalization.Distance]:
+    others = {"to_empirical": exact, "to_twin": blind(twin)}
+    return generalization.distances(blind(denoiser), others, key, clean, sigmas=sigmas)
 
 
 def gaps(arrays: Mapping[str, np.ndarray], variant: str) -> np.ndarray:

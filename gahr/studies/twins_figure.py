@@ -67,17 +67,12 @@ def _draw_histograms(figure, arrays: Mapping[str, np.ndarray], variant: str, siz
 
 
 def _draw_medians(axes, arrays: Mapping[str, np.ndarray]) -> None:
-    several = len(arrays["variants"]) > 1
-    for values_of, style, words in (
-        (lambda variant: np.nanmedian(arrays[f"{variant}/twin"], -1), "o-", "twin"),
-        (lambda variant: np.nanmedian(arrays[f"{variant}/nearest"][:, 0], -1), "s--", "nearest image"),
-        (lambda variant: arrays[f"{variant}/floor"], ":", "closest pairs of the sets"),
+    for values_of, style, words, colour in (
+        (lambda variant: np.median(arrays[f"{variant}/twin"], -1), "o-", "twin", _TWIN),
+        (lambda variant: np.median(arrays[f"{variant}/nearest"][:, 0], -1), "s--", "nearest image", _NEAREST),
+        (lambda variant: arrays[f"{variant}/floor"], ":", "closest pairs of the sets", "grey"),
     ):
-        draw_against_size(axes, arrays, values_of, style=style, name=words)
-    if not several:
-        for line, colour in zip(axes.lines, (_TWIN, _NEAREST, "grey"), strict=True):
-            line.set_color(colour)
-        axes.legend()
+        draw_against_size(axes, arrays, values_of, style=style, name=words, colour=colour)
     axes.set(ylabel="cosine similarity, median", title="Twins and nearest training images", ylim=(None, 1.02))
 
 
