@@ -18,7 +18,7 @@ from gahr.analysis import generalization, performance
 from gahr.classical.analytic import points
 from gahr.denoiser import at, blind
 from gahr.progress import Progress
-from gahr.studies.common import STYLE, Check, Run, check_counts
+from gahr.studies.common import COLOURS, STYLE, Check, Run, check_counts
 from gahr.studies.families import draw_against_size, families
 from gahr.types import Array, Denoiser, Key
 
@@ -186,16 +186,18 @@ def draw(arrays: Mapping[str, np.ndarray], *, title: str = ""):
         train.legend(fontsize=6)
         draw_against_size(gap, arrays, lambda variant: mean_gap(arrays, variant))
         gap.axhline(0, color="grey", lw=0.6)
-        gap.set(yscale="symlog", ylabel="training - test PSNR (dB)", title=r"Gap, mean over $\sigma$ in [0, 1]")
+        gap.set_yscale("symlog", linthresh=0.1)
+        gap.set(ylabel="training - test PSNR (dB)", title=r"Gap, mean over $\sigma$ in [0, 1]")
         k = int(np.argmin(np.abs(levels - _SHOWN_DB)))
-        for name, style, label in (("to_empirical", "o-", "to exact denoiser"), ("to_twin", "s--", "to twin")):
-            draw_against_size(
-                distance,
-                arrays,
-                lambda variant, name=name: arrays[f"{variant}/{name}"][:, k, 0] ** 0.5,
-                style=style,
-                name=label,
-            )
+        for name, style, words, colour in (
+            ("to_empirical", "s--", "to exact denoiser of the N images", COLOURS[1]),
+            ("to_twin", "o-", "to twin", COLOURS[0]),
+        ):
+
+            def root(variant: str, name: str = name) -> np.ndarray:
+                return arrays[f"{variant}/{name}"][:, k, 0] ** 0.5
+
+            draw_against_size(distance, arrays, root, style=style, name=words, colour=colour)
         distance.set(
             yscale="log", ylabel="rms distance per pixel", title=f"Distance on test images, {levels[k]:.0f} dB"
         )
