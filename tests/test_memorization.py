@@ -1,0 +1,182 @@
+"""The studies transition and twins on denoisers that memorize and that generalize, and their command."""
+
+import json
+import runpy
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from gahr import experiment, metrics
+from gahr.progress import Progress
+from gahr.studies import transition, twins
+from gahr.studies.common import Run
+from gahr.studies.families import families, label
+
+ROOT = Path(__file__).parent.parent
+SIZE = 8
+KEY = jax.random.key(0)
+STREAM = {"a": 1, "b": 2, "test": 3}
+
+
+def config(argument):
+    return runpy.run_path(str(ROOT / "configs" / "memorization.py"))["get_config"](argument)
+
+
+def images(subset, number):
+    return jax.random.uniform(jax.random.fold_in(KEY, STREAM[subset]), (number, SIZE, SIZE, 1))
+
+
+def copy_of(training, noisy):
+    """The nearest training image: the exact denoiser of point masses where the noise is small."""
+    flat = noisy.reshape(-1, 1, SIZE * SIZE) - training.reshape(1, len(training), -1)
+    return training[jnp.argmin(jnp.sum(flat**2, -1), -1)].reshape(noisy.shape)
+
+
+def halve(noisy):
+    return 0.25 + noisy / 2  # towards mid-grey
+
+
+def run_of(number, subset, memorizes):
+    denoiser = jax.tree_util.Partial(copy_of, images(subset, number)) if memorizes else jax.tree_util.Partial(halve)
+    data = {"set_size": number, "subset": subset}
+    return Run(denoiser, lambda name, most: images(name, min(most, number) if name == subset else most), data)
+
+
+@pytest.fixture(scope="module")
+def runs():
+    """Memorizing at N = 1 and 10, generalizing at 100."""
+    cases = [(number, subset) for number in (100, 1, 10) for subset in ("b", "a")]
+    return {f"net_n{number}_{subset}": run_of(number, subset, number < 100) for number, subset in cases}
+
+
+def test_runs_are_paired_and_ordered(runs):
+    grouped = families(runs)
+    assert list(grouped) == ["net"]
+    assert list(grouped["net"]) == [1, 10, 100]
+    assert [run.data["subset"] for run in grouped["net"][10]] == ["a", "b"]
+    with pytest.raises(ValueError, match="N = 10"):
+        families({name: run for name, run in runs.items() if name != "net_n10_b"})
+    assert label("size20_features32") == "size 20, features 32"
+
+
+@pytest.fixture(scope="module")
+def curves(runs):
+    with Progress("off") as progress:
+        return transition.analyze(runs, KEY, num_images=16, num_levels=8, progress=progress)
+
+
+def test_denoisers_are_told_apart_by_gap_and_distances(curves):
+    train, test = curves["net/train"], curves["net/test"]
+    assert train.shape == (3, 2, 16, 8)
+    assert np.all(np.isinf(train[0]))  # one image is known without error
+    np.testing.assert_allclose(test[0].mean((0, 1)), test[0, :, :, 0].mean(), rtol=1e-6)  # and returned always
+    small = curves["input_psnr"] >= 24
+    np.testing.assert_allclose(curves["net/to_empirical"][1][small, 0], 0, atol=1e-6)
+    assert np.all(curves["net/to_twin"][1][:, 0] > 0.05)
+    np.testing.assert_allclose(curves["net/to_twin"][2][:, 0], 0, atol=1e-12)
+    assert np.all(curves["net/to_empirical"][2][small, 0] > 0.01)
+    np.testing.assert_allclose(transition.gaps(curves, "net")[2], 0, atol=1.0)  # same images' law: no gap but chance
+    expected = np.asarray(metrics.sigma_of_input_psnr(curves["input_psnr"]))
+    told = curves | {"net/train": test + expected[None, None, None]}  # gap sigma: mean over sigma (s0 + s1) / 2
+    np.testing.assert_allclose(transition.mean_gap(told, "net"), (expected[0] + expected[-1]) / 2, rtol=1e-4)
+
+
+def test_marks_of_the_transition(curves):
+    levels = curves["input_psnr"]
+    good = curves | {"net/train": curves["net/test"] + 0.0}
+    good["net/train"][0] = 20 + levels
+    good["net/test"] = good["net/train"] - 0.1
+    met = [line.met for line in transition.check(good, slope_at_one=(0.9, 1.05), gap_at_largest=0.2)]
+    assert [value for value in met if value is not None] == [True, True]
+    good["net/train"][0] = 20 + 1.2 * levels
+    good["net/test"] = good["net/train"] - 0.3
+    met = [line.met for line in transition.check(good, slope_at_one=(0.9, 1.05), gap_at_largest=0.2)]
+    assert [value for value in met if value is not None] == [False, False]
+
+
+@pytest.fixture(scope="module")
+def samples(runs):
+    options = dict(num_samples=16, growing=True, sigma_stop=0.01, patch=4)
+    with Progress("off") as progress:
+        return twins.analyze(runs, KEY, progress=progress, **options)
+
+
+def test_memorizers_return_their_images_and_twins_agree_where_they_generalize(samples):
+    np.testing.assert_allclose(samples["net/nearest"][:2], 1, atol=1e-5)
+    assert np.median(samples["net/twin"][0]) < 0.9
+    np.testing.assert_allclose(samples["net/twin"][2], 1, atol=1e-5)  # the same function of the same noise
+    assert samples["net/diverged"].sum() == 0
+    assert np.all(np.abs(samples["net/steps"][0] - samples["expected_steps"]) < 15)  # noise removed: the recursion
+    assert samples["net/patches"][1, 0] == pytest.approx(1, abs=1e-5)
+    assert samples["net/patches"][1, 1] < 0.999
+    for subset in "ab":
+        shown = samples[f"shown/10/sample_{subset}"]
+        np.testing.assert_allclose(shown, samples[f"shown/10/nearest_{subset}"], atol=1e-5)
+    assert samples["parting/frames"].shape[2:] == (SIZE, SIZE, 1)
+    np.testing.assert_allclose(samples["parting/similarity"], 1, atol=1e-4)
+
+
+def test_marks_of_the_twins(samples):
+    marks = dict(memorized=0.95, twin_at_largest=0.93, lead_at_largest=0.15)
+    lines = {line.name: line for line in twins.check(samples, **marks)}
+    assert [line.met for line in lines.values() if line.met is not None] == [True, True, True]
+    assert lines["net: N where samples are copies and twins differ"].measured == "1, 10"
+    crossing = float(lines["net: N at which twins overtake nearest images"].measured.split()[0])
+    assert 10 < crossing < 100
+    swapped = samples | {f"net/{name}": samples[f"net/{name}"][::-1] for name in ("nearest", "twin")}
+    lines = twins.check(swapped, **marks)
+    assert [line.met for line in lines if line.met is not None] == [False, False, False]
+
+
+@pytest.mark.parametrize(("stop", "growing", "steps"), [(0.05, False, 2995), (0.05, True, 97), (0.01, True, 127)])
+def test_steps_follow_the_published_recursion(stop, growing, steps):
+    assert twins._expected_steps(1.0, stop, 0.01, 0.1, growing) == steps
+
+
+def test_smoke_run_end_to_end_draws_both_figures(tmp_path):
+    made = config("scale=smoke")
+    assert list(made.runs) == [f"size8_features8_n{number}_{subset}" for number in (1, 4) for subset in "ab"]
+    experiment.train(made, tmp_path)
+    checks = experiment.study(made, tmp_path)
+    for name in ("transition", "twins"):
+        assert (tmp_path / "figures" / f"{name}.pdf").stat().st_size > 10_000
+        assert (tmp_path / f"study_{name}.npz").exists()
+        assert f"figures/{name}.png" in (tmp_path / "report.md").read_text()
+    results = json.loads((tmp_path / "results.json").read_text())
+    assert results["study"] == "transition+twins"
+    assert len(results["checks"]) == len(checks)
+
+
+def test_variants_are_a_grid_of_sizes_features_and_repeats():
+    made = config("scale=smoke,features=4+8,set_sizes=2+1,repeats=2,average=0.9")
+    assert len(made.runs) == 2 * 2 * 2 * 2
+    run = made.runs["size8_features4_repeat1_n2_b"]
+    assert (run.model.features, run.data.set_size, run.data.subset, run.optim.average) == (4, 2, "b", 0.9)
+
+
+@pytest.mark.parametrize(
+    ("argument", "message"),
+    [
+        ("data=calph", "did you mean calpha"),
+        ("data=file", "path="),
+        ("path=images.npz", "path="),
+        ("set_sizes=10+10", "set_sizes must be different"),
+        ("set_sizes=10+0", "set_sizes must be different"),
+        ("repeats=0", "repeats must be a positive"),
+    ],
+)
+def test_bad_arguments_are_named(argument, message):
+    with pytest.raises(ValueError, match=message):
+        config(f"scale=smoke,{argument}")
+
+
+@pytest.mark.parametrize(("name", "field", "value"), [("twins", "num_samples", 5), ("transition", "num_levels", 2)])
+def test_bad_options_are_named_before_training(tmp_path, name, field, value):
+    made = config("scale=smoke")
+    made.study[name].analysis[field] = value
+    with pytest.raises(ValueError, match=rf"study\.analysis\.{field} must"):
+        experiment.train(made, tmp_path / "run")
+    assert not (tmp_path / "run").exists()
