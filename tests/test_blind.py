@@ -13,7 +13,7 @@ from gahr.sampling import blind
 
 KEY = jax.random.key(0)
 SHAPE = (12, 8, 8, 1)
-QUICK = dict(step_size=0.1, beta=0.5, max_steps=200)
+STATIC = ("denoiser", "shape", "growing", "final_denoise", "max_steps", "frame_every", "chunk", "sharding")
 
 
 def flat(noisy):
@@ -26,18 +26,19 @@ def constant(noisy):
     return jnp.full_like(noisy, 0.5)
 
 
-def sample(denoiser, shape=SHAPE, *, key=KEY, **options):
-    return jax.jit(lambda key: blind.ascend(denoiser, key, shape, **QUICK | options))(key)
+@functools.partial(jax.jit, static_argnames=STATIC)  # other options are traced; equal calls compile once
+def sample(denoiser, shape=SHAPE, *, step_size=0.1, beta=0.5, max_steps=200, **options):
+    return blind.ascend(denoiser, KEY, shape, step_size=step_size, beta=beta, max_steps=max_steps, **options)
 
 
-@functools.partial(jax.jit, static_argnames=("shape", "max_steps", "frame_every"))
-def init(shape=SHAPE, **options):
-    return blind.init(KEY, shape, **dict(max_steps=QUICK["max_steps"]) | options)
+@functools.partial(jax.jit, static_argnames=STATIC)
+def init(shape=SHAPE, *, max_steps=200, **options):
+    return blind.init(KEY, shape, max_steps=max_steps, **options)
 
 
-@functools.partial(jax.jit, static_argnames="denoiser")
-def advance(denoiser, state, num_steps, *, key=KEY, beta=QUICK["beta"]):
-    return blind.advance(denoiser, key, state, num_steps=num_steps, step_size=QUICK["step_size"], beta=beta, chunk=5)
+@functools.partial(jax.jit, static_argnames=STATIC)
+def advance(denoiser, state, num_steps, *, key=KEY, step_size=0.1, beta=0.5, **options):
+    return blind.advance(denoiser, key, state, num_steps=num_steps, step_size=step_size, beta=beta, **options)
 
 
 def sharding(devices):
@@ -95,8 +96,7 @@ def from_unit_sigma(shape, *, sigma_stop, max_steps, **options):
     """Steps of the sampler where the denoiser removes exactly the noise and |y_0 - 0.5| / sqrt(d) is exactly 1."""
     state = init(shape, max_steps=max_steps)
     state = state._replace(images=0.5 + jax.random.rademacher(KEY, shape, jnp.float32))
-    run = functools.partial(blind.advance, constant, KEY, num_steps=max_steps + 1, sigma_stop=sigma_stop, **options)
-    return jax.jit(run)(state)
+    return advance(constant, state, max_steps + 1, step_size=0.01, sigma_stop=sigma_stop, **options)
 
 
 @pytest.mark.parametrize(
@@ -127,7 +127,7 @@ def test_with_noise_sigma_falls_by_one_minus_beta_h_and_the_steps_are_those_of_t
 
 @pytest.mark.parametrize("chunk", [1, 5, 12, 100])
 def test_a_sample_depends_neither_on_its_batch_nor_on_the_chunk(chunk):
-    samples, trace = sample(flat, chunk=12, frame_every=7)
+    samples, trace = sample(flat, frame_every=7)
     assert len(set(trace.steps.tolist())) > 1  # batch mates stop at different times
     few, few_trace = sample(flat, (5, *SHAPE[1:]), chunk=chunk, frame_every=7)
     same(few, samples[:5])
@@ -139,7 +139,7 @@ def test_a_sample_depends_neither_on_its_batch_nor_on_the_chunk(chunk):
 
 @pytest.mark.parametrize("devices", [1, 2, 8])
 def test_samples_do_not_depend_on_the_number_of_devices(devices):
-    same(sample(flat, sharding=sharding(devices), frame_every=9, chunk=8), sample(flat, frame_every=9))
+    same(sample(flat, frame_every=7, sharding=sharding(devices), chunk=8), sample(flat, frame_every=7))
 
 
 @pytest.mark.parametrize("devices", [2, 8])
@@ -174,25 +174,30 @@ def test_the_noise_of_a_step_is_drawn_from_the_key_the_sample_and_the_step_alone
 
 def test_without_noise_the_key_of_the_steps_does_not_matter():
     keys = KEY, jax.random.key(1)
-    quiet, noisy = ([advance(flat, init(), 9, key=key, beta=beta).images for key in keys] for beta in (1.0, 0.5))
+    quiet, noisy = (
+        [advance(flat, init(frame_every=7), 9, key=key, beta=beta).images for key in keys] for beta in (1.0, 0.5)
+    )
     same(*quiet)
     assert jnp.abs(noisy[0] - noisy[1]).max() > 0.1
 
 
-@pytest.mark.parametrize("final_denoise", [False, True])
-def test_frames_are_the_samples_of_shorter_runs_and_end_with_the_sample(final_denoise):
-    samples, trace = sample(flat, frame_every=10, final_denoise=final_denoise)
-    frames = trace.denoised if final_denoise else trace.frames
-    assert frames.shape == (21, *SHAPE)
-    assert trace.steps.min() > 20
-    for steps in (10, 20):
-        shorter, _ = sample(flat, max_steps=steps, final_denoise=final_denoise)
-        same(frames[steps // 10], shorter)
-    stored = np.arange(21)[:, None] * 10 <= np.asarray(trace.steps)[None]
-    same(~np.isnan(frames), np.broadcast_to(stored[:, :, None, None, None], frames.shape))
-    every = sample(flat, frame_every=1, final_denoise=final_denoise)[1]
-    last = (every.denoised if final_denoise else every.frames)[trace.steps, jnp.arange(len(samples))]
-    same(last, samples)
+def test_frames_are_the_samples_of_shorter_runs():
+    _, trace = sample(flat, frame_every=7)
+    assert trace.frames.shape == trace.denoised.shape == (29, *SHAPE)
+    for number in range(3):
+        same(trace.frames[number], advance(flat, init(frame_every=7), 7 * number).images)
+        same(trace.denoised[number], advance(flat, init(frame_every=7), 7 * number + 1).denoised)
+    stored = 7 * np.arange(29)[:, None] <= np.asarray(trace.steps)[None]
+    for frames in (trace.frames, trace.denoised):
+        same(~np.isnan(frames), np.broadcast_to(stored[:, :, None, None, None], frames.shape))
+
+
+def test_the_last_frame_is_the_sample_and_its_denoised_image_what_the_final_step_makes_of_it():
+    samples, trace = sample(flat, frame_every=1)
+    last = trace.steps, jnp.arange(len(samples))
+    same(trace.frames[last], samples)
+    denoised, _ = sample(flat, frame_every=1, final_denoise=True)
+    same(trace.denoised[last], denoised)
 
 
 def test_the_trace_of_sigma_is_that_of_the_frames_and_ends_at_the_stop():
@@ -228,8 +233,8 @@ def high(noisy):
 )
 def test_a_sample_that_diverges_is_stopped_and_marked_and_its_batch_mates_are_not_touched(bad):
     samples, trace = sample(bad, beta=1.0)
-    expected, good = sample(flat, beta=1.0)
-    start = init().images
+    expected, good = sample(flat, frame_every=7, beta=1.0)
+    start = init(frame_every=7).images
     diverged = high(start)[:, 0, 0, 0]  # without noise none comes to be high later
     assert 0 < diverged.sum() < len(diverged)
     same(trace.diverged, diverged)
@@ -255,7 +260,7 @@ def test_pieces_give_what_the_whole_run_gives():
         assert state.steps.tolist() == [asked] * 12
     while state.running.any():
         state = advance(flat, state, 13)
-    same(blind.result(state), sample(flat, frame_every=7, chunk=5))
+    same(blind.result(state), sample(flat, frame_every=7))
 
 
 def test_the_start_has_the_given_mean_and_sigma():
@@ -287,11 +292,3 @@ def test_the_start_has_the_given_mean_and_sigma():
 def test_what_cannot_be_meant_is_refused(options, message):
     with pytest.raises(ValueError, match=message):
         blind.ascend(**dict(denoiser=flat, key=KEY, shape=SHAPE) | options)
-
-
-def test_options_can_be_traced():
-    values = dict(step_size=0.1, beta=0.3, sigma_start=0.9, sigma_stop=0.1, sigma_limit=2.0, mean=0.4)
-    run = functools.partial(blind.ascend, flat, KEY, SHAPE, max_steps=200)
-    found, expected = jax.jit(run)(**values), sample(flat, **values)
-    same(found[1].steps, expected[1].steps)
-    np.testing.assert_allclose(found[0], expected[0], atol=1e-4)
