@@ -105,6 +105,9 @@ def from_unit_sigma(shape, *, sigma_stop, max_steps, **options):
 def test_without_noise_the_steps_are_those_of_the_recursion(growing, sigma_stop, steps):
     state = from_unit_sigma((2, 4, 4, 1), beta=1.0, growing=growing, sigma_stop=sigma_stop, max_steps=500)
     assert state.steps.tolist() == [steps, steps]
+    t = np.arange(1, steps + 1)
+    left = 1 - (0.01 * t / (1 + 0.01 * (t - 1)) if growing else np.full(steps, 0.01))
+    np.testing.assert_allclose(state.sigma[0, : steps + 1], [1, *np.cumprod(left)], rtol=1e-4)
 
 
 @pytest.mark.parametrize(

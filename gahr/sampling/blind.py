@@ -15,7 +15,7 @@ from gahr.types import Array, Denoiser, Key
 
 class State(NamedTuple):
     images: Array  # (N, H, W, C) y, image units
-    denoised: Array  # (N, H, W, C) D(y) where last computed: that of `images` once a sample has stopped
+    denoised: Array  # (N, H, W, C) D(y) as last computed: that of `images` once a sample has stopped
     steps: Array  # (N,) taken so far
     running: Array  # (N,) bool
     diverged: Array  # (N,) bool
@@ -235,7 +235,7 @@ def _measure(
     )
     row = jnp.where(was_running, sigma, jnp.nan)
     samples = samples._replace(
-        denoised=jnp.where(_per_image(was_running), denoised, samples.denoised),
+        denoised=denoised,
         running=was_running & ~diverged & (sigma > sigma_stop) & (t < last),
         diverged=samples.diverged | diverged,
         sigma=lax.dynamic_update_index_in_dim(samples.sigma, row, t, 1),
