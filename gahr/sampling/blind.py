@@ -2,6 +2,7 @@
 
 Kadkhodaie and Simoncelli (2020), arXiv:2007.13640; as algorithm 1 in Kadkhodaie et al. (2024), arXiv:2310.02557.
 `ascend` is the whole; `init`, `advance` and `result` are its parts, for callers that show progress in between.
+None is jitted; a jitted caller takes a denoiser of `gahr.denoiser.bind` as an argument.
 """
 
 from typing import NamedTuple
