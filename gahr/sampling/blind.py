@@ -2,6 +2,7 @@
 
 Kadkhodaie and Simoncelli (2020), arXiv:2007.13640; as algorithm 1 in Kadkhodaie et al. (2024), arXiv:2310.02557.
 `ascend` is the whole; `init`, `advance` and `result` are its parts, for callers that show progress in between.
+None is jitted; a jitted caller takes a denoiser of `gahr.denoiser.bind` as an argument.
 """
 
 from typing import NamedTuple
@@ -15,7 +16,7 @@ from gahr.types import Array, Denoiser, Key
 
 class State(NamedTuple):
     images: Array  # (N, H, W, C) y, image units
-    denoised: Array  # (N, H, W, C) D(y) where last computed: that of `images` once a sample has stopped
+    denoised: Array  # (N, H, W, C) D(y) as last computed: that of `images` once a sample has stopped
     steps: Array  # (N,) taken so far
     running: Array  # (N,) bool
     diverged: Array  # (N,) bool
@@ -235,7 +236,7 @@ def _measure(
     )
     row = jnp.where(was_running, sigma, jnp.nan)
     samples = samples._replace(
-        denoised=jnp.where(_per_image(was_running), denoised, samples.denoised),
+        denoised=denoised,
         running=was_running & ~diverged & (sigma > sigma_stop) & (t < last),
         diverged=samples.diverged | diverged,
         sigma=lax.dynamic_update_index_in_dim(samples.sigma, row, t, 1),
