@@ -1,4 +1,4 @@
-"""When do networks stop to repeat their training images? Numbers for it, from the similarities of samples."""
+"""When do networks stop repeating their training images? Numbers for it, from the similarities of samples."""
 
 import math
 from statistics import NormalDist
