@@ -12,8 +12,8 @@ from gahr.types import Array, Key
 
 class Interval(NamedTuple):
     value: float  # estimate
-    low: float  # ends of its confidence interval
-    high: float
+    low: float  # lower end of its confidence interval
+    high: float  # upper end
 
 
 class Memorization(NamedTuple):
