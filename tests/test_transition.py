@@ -74,14 +74,15 @@ def test_the_transition_does_not_depend_on_the_order_of_the_samples():
     assert found[0].low < found[0].value < found[0].high
 
 
-def test_the_interval_of_the_transition_covers_it_as_often_as_it_says():
-    rng, hits = np.random.default_rng(4), 0
+@pytest.mark.parametrize("level", [0.5, 0.8])
+def test_the_interval_of_the_transition_covers_it_as_often_as_it_says(level):
+    rng, hits = np.random.default_rng(5), 0
     for _ in range(200):
         nearest, twins = rng.normal(size=(2, 2, 40))
-        found = transition_point([1, 100], nearest, twins + np.array([[-1], [1]]), key=KEY, num_resamples=400)
+        shifted = twins + np.array([[-1], [1]])
+        found = transition_point([1, 100], nearest, shifted, key=KEY, level=level, num_resamples=200)
         hits += found.low <= 10 <= found.high
-    # percentile intervals of a median are a little wide: at least 0.95 less four standard errors, not all
-    assert 0.95 - 4 * np.sqrt(0.95 * 0.05 / 200) < hits / 200 < 1
+    assert abs(hits / 200 - level) < 4 * np.sqrt(level * (1 - level) / 200)
 
 
 @pytest.mark.parametrize(

@@ -156,7 +156,7 @@ def _search(
         most = similarity.max(-1).T
         return jnp.where(most > best, start + similarity.argmax(-1).T, index), jnp.maximum(best, most)
 
-    start = jnp.zeros(wanted.shape[:2], int), jnp.full(wanted.shape[:2], -jnp.inf)
+    start = jnp.zeros(wanted.shape[:2], int), jnp.full_like(wanted[..., 0], -jnp.inf)
     with jax.default_matmul_precision("highest"):
         return fold(better, start, images, num_images=number, chunk=chunk)
 

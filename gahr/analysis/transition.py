@@ -1,4 +1,4 @@
-"""When do networks stop to repeat their training images? Numbers for it, from the similarities of samples."""
+"""When do networks stop repeating their training images? Numbers for it, from the similarities of samples."""
 
 import math
 from statistics import NormalDist
@@ -12,8 +12,8 @@ from gahr.types import Array, Key
 
 class Interval(NamedTuple):
     value: float  # estimate
-    low: float  # ends of its confidence interval
-    high: float
+    low: float  # lower end of its confidence interval
+    high: float  # upper end
 
 
 class Memorization(NamedTuple):

@@ -97,7 +97,8 @@ def _points_sums(number: int, chunk: int, take: Partial, flat: Array, variance: 
         weights, shrink = jnp.exp((closeness - new) / variance), jnp.exp((most - new) / variance)
         return new, total * shrink + weights.sum(1, keepdims=True), weighted * shrink + weights @ _flat(block)
 
-    start = jnp.full((len(flat), 1), -jnp.inf), jnp.zeros((len(flat), 1)), jnp.zeros_like(flat)
+    column = jnp.zeros_like(flat, shape=(len(flat), 1))
+    start = column - jnp.inf, column, jnp.zeros_like(flat)
     with jax.default_matmul_precision("highest"):
         most, total, weighted = fold(add, start, take, num_images=number, chunk=chunk)
     return most, total, weighted / total
@@ -127,7 +128,7 @@ def points_jacobian(
         return moment + (centred.T * weights) @ centred
 
     with jax.default_matmul_precision("highest"):
-        moment = fold(add, jnp.zeros((noisy.size, noisy.size)), take, num_images=number, chunk=chunk)
+        moment = fold(add, jnp.zeros_like(noisy, shape=(noisy.size, noisy.size)), take, num_images=number, chunk=chunk)
     return moment / variance
 
 
