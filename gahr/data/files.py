@@ -173,8 +173,12 @@ def decode(content: bytes | np.ndarray) -> Image.Image:
         return image.convert("RGB")
 
 
-def _stamp(path: Path) -> str:
-    status = path.stat()
+def stamp(path: Path) -> str:
+    """Size and time of change of a file; ValueError where there is none."""
+    try:
+        status = path.stat()
+    except OSError as error:
+        raise ValueError(f"there is no file {path}") from error
     return f"{status.st_size} {status.st_mtime_ns}"
 
 
@@ -185,10 +189,10 @@ def _hidden(name: str) -> bool:
 def _folder(path: Path) -> Source:
     files = {file.relative_to(path).as_posix(): file for file in path.rglob("*") if file.is_file()}
     names = sorted(name for name in files if not _hidden(name))
-    stamp = hashlib.sha256("\n".join(f"{name} {_stamp(files[name])}" for name in names).encode(errors="replace"))
+    state = hashlib.sha256("\n".join(f"{name} {stamp(files[name])}" for name in names).encode(errors="replace"))
     numbers = range(len(names))
     return Source(
-        names, stamp.hexdigest(), lambda first: ((i, files[names[i]].read_bytes) for i in numbers[first:]), {}
+        names, state.hexdigest(), lambda first: ((i, files[names[i]].read_bytes) for i in numbers[first:]), {}
     )
 
 
@@ -196,22 +200,24 @@ def _zip(path: Path) -> Source:
     archive = zipfile.ZipFile(path)
     names = sorted({info.filename for info in archive.infolist() if not info.is_dir() and not _hidden(info.filename)})
     contents = [functools.partial(archive.read, name) for name in names]
-    return Source(names, _stamp(path), lambda first: enumerate(contents[first:], first), {})
+    return Source(names, stamp(path), lambda first: enumerate(contents[first:], first), {})
 
 
 def _tar(path: Path) -> Source:
-    archive = tarfile.open(path)
     try:
-        members = {member.name: member for member in archive if member.isfile() and not _hidden(member.name)}
+        with tarfile.open(path) as archive:
+            members = {member.name: member for member in archive if member.isfile() and not _hidden(member.name)}
     except (tarfile.TarError, OSError, EOFError, zlib.error, lzma.LZMAError) as error:
         raise ValueError(f"{path} cannot be read: {error}") from error
     number = {name: i for i, name in enumerate(sorted(members))}
     stored = sorted(members.values(), key=lambda member: member.offset)  # going back in a compressed file is slow
 
     def read(first: int) -> Iterator:
-        return ((number[member.name], archive.extractfile(member).read) for member in stored[first:])
+        with tarfile.open(path) as archive:
+            for member in stored[first:]:
+                yield number[member.name], lambda member=member: archive.extractfile(member).read()
 
-    return Source(list(number), _stamp(path), read, {})
+    return Source(list(number), stamp(path), read, {})
 
 
 def _array(path: Path) -> Source:
@@ -220,5 +226,5 @@ def _array(path: Path) -> Source:
     names = arrays.get("names")
     names = [f"{i:07}" for i in range(len(images))] if names is None else [str(name) for name in names]
     return Source(
-        names, _stamp(path), lambda first: ((i, lambda i=i: images[i]) for i in range(first, len(images))), arrays
+        names, stamp(path), lambda first: ((i, lambda i=i: images[i]) for i in range(first, len(images))), arrays
     )

@@ -1,6 +1,6 @@
-"""Disjoint subsets: of an endless synthetic set, whose image i is `sample(fold_in(data_key, i))`, and of a finite one."""
+"""Disjoint subsets of an endless set, whose image i is `sample(fold_in(data_key, i))`, and of a finite one."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import jax
 import jax.numpy as jnp
@@ -38,6 +38,30 @@ def images(sample: Callable[[Key], Array], key: Key, index: Array, *, subset: st
         raise ValueError(f"set_size must be between 1 and 2^30, got {set_size}")
     number = jnp.asarray(index, jnp.uint32) % jnp.uint32(set_size) + jnp.uint32(_START[subset])
     return jax.vmap(lambda i: sample(jax.random.fold_in(key, i)))(number)
+
+
+def gather(pixels: Array, numbers: Mapping[str, Array], index: Array, *, subset: str, set_size: int) -> Array:
+    """Images number `index` of a subset of a finite set; `images` for sets that are held and not made.
+
+    Args:
+      pixels: all images, uint8 (M, H, W, C).
+      numbers: subset -> which images of `pixels` it holds, as of `of_files`.
+      index: image numbers (N,), below `set_size`; larger numbers wrap around.
+      subset: "a", "b" or "test".
+      set_size: number of images of the subset that are used, the first.
+
+    Returns:
+      Images (N, H, W, C) in [0, 1].
+
+    Raises:
+      ValueError: unknown subset, or a set size above what it holds.
+    """
+    if subset not in numbers:
+        raise ValueError(f"subset must be one of {', '.join(numbers)}, got {subset!r}")
+    if not 1 <= set_size <= len(numbers[subset]):
+        raise ValueError(f"set_size must be between 1 and {len(numbers[subset])} in subset {subset}, got {set_size}")
+    number = numbers[subset][jnp.asarray(index, jnp.uint32) % jnp.uint32(set_size)]
+    return pixels[number].astype(jnp.float32) / 255
 
 
 def of_files(
