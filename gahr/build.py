@@ -13,6 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 from jax.sharding import AxisType, NamedSharding, PartitionSpec
+from jax.tree_util import Partial
 
 from gahr import noise, training, validate
 from gahr.config import suggest
@@ -20,7 +21,7 @@ from gahr.data import SAMPLERS, faces, files, splits
 from gahr.models import MODELS
 from gahr.models.layers import initialize
 from gahr.studies import STUDIES
-from gahr.types import Array, Key
+from gahr.types import Array, Key, PyTree
 
 
 class Parts(NamedTuple):
@@ -28,10 +29,10 @@ class Parts(NamedTuple):
 
     model: Any
     image_shape: tuple[int, int, int]
-    images: Callable[..., Array]  # (index, *, subset, set_size) -> images
+    images: Partial  # (index, *, subset, set_size) -> images; a pytree, to be an argument of what is compiled
     sizes: Mapping[str, int]  # subset -> the largest set_size
     digest: str | None  # name and hash of the image file; None for a synthetic set
-    batch: Callable[[Key], Array]
+    batch: Callable[[Partial, Key], Array]  # (images, key) -> images of one step
     loss: Callable
     optimizer: optax.GradientTransformation
     average: float
@@ -71,7 +72,7 @@ def _build(seed: int, name: str, with_file: bool, *, data: dict, model: dict, no
         _check_fields("data", data, maker)
         sample = functools.partial(maker, **data)
         image_shape = jax.eval_shape(sample, jax.random.key(0)).shape
-        images, sizes, digest = functools.partial(splits.images, sample, root), splits.SIZES, None
+        images, sizes, digest = Partial(functools.partial(splits.images, sample), root), splits.SIZES, None
 
     network = model_of(model)
     jax.eval_shape(network.init, jax.random.key(0), jnp.zeros((1, *image_shape)))
@@ -81,12 +82,12 @@ def _build(seed: int, name: str, with_file: bool, *, data: dict, model: dict, no
     _check_fields("optim", optim, training.learning_rate)
     validate.optim(optim | {"batch_size": batch_size, "average": average})
 
-    images_of_batch = functools.partial(images, subset=subset, set_size=set_size)
     if images is not None:
-        jax.eval_shape(images_of_batch, jnp.zeros((1,), jnp.int32))
+        some = functools.partial(images, subset=subset, set_size=set_size)
+        jax.eval_shape(some, jax.ShapeDtypeStruct((1,), jnp.int32))
 
-    def batch(key: Key) -> Array:
-        clean = images_of_batch(jax.random.randint(key, (batch_size,), 0, set_size))
+    def batch(images: Partial, key: Key) -> Array:
+        clean = images(jax.random.randint(key, (batch_size,), 0, set_size), subset=subset, set_size=set_size)
         return jax.lax.with_sharding_constraint(clean, NamedSharding(_mesh(), PartitionSpec("data")))
 
     return Parts(
@@ -134,7 +135,7 @@ def _file_images(
         raise ValueError(f"data.split cannot be group, since {path} holds no groups; it can be random or order")
     groups = groups if split == "group" else None
     numbers = splits.of_files(len(pixels), num_test=num_test, seed=seed, groups=groups, shuffle=split != "order")
-    images = functools.partial(splits.gather, pixels, {name: jnp.asarray(order) for name, order in numbers.items()})
+    images = Partial(splits.gather, pixels, _replicated(numbers))
     return shape, images, {name: len(order) for name, order in numbers.items()}, found
 
 
@@ -149,7 +150,7 @@ def _read_file(path: str, size: int, stamp: str) -> tuple[Array, np.ndarray | No
     if size < height:
         blocks = (images[start : start + _BLOCK] for start in range(0, len(images), _BLOCK))
         images = np.concatenate([np.rint(faces.area_average(block, size=size)).astype(np.uint8) for block in blocks])
-    return jnp.asarray(images), held.groups, f"{Path(path).name} sha256:{held.digest}"
+    return _replicated(images), held.groups, f"{Path(path).name} sha256:{held.digest}"
 
 
 def model_of(section: Mapping) -> Any:
@@ -229,12 +230,22 @@ def new_state(parts: Parts) -> training.TrainState:
     """State before the first step, replicated over the devices."""
     variables = initialize(parts.model, jax.random.fold_in(parts.key, 0), parts.image_shape)
     state = training.init_state(variables, parts.optimizer, average=parts.average)
-    return jax.device_put(state, NamedSharding(_mesh(), PartitionSpec()))
+    return _replicated(state)
 
 
-def train_step_of(parts: Parts) -> Callable:
-    """The training step of a run, (state, key) -> (state, metrics). Not jitted."""
-    return training.make_train_step(parts.model.apply, parts.optimizer, parts.loss, parts.batch, average=parts.average)
+def _replicated(tree: PyTree) -> PyTree:
+    return jax.device_put(tree, NamedSharding(_mesh(), PartitionSpec()))
+
+
+def train_step_of(parts: Parts) -> Partial:
+    """The training step of a run, (state, key) -> (state, metrics), as a pytree that holds the images. Not jitted."""
+
+    def step(images: Partial, state: training.TrainState, key: Key) -> tuple[training.TrainState, dict]:
+        batch = functools.partial(parts.batch, images)
+        one = training.make_train_step(parts.model.apply, parts.optimizer, parts.loss, batch, average=parts.average)
+        return one(state, key)
+
+    return Partial(step, parts.images)
 
 
 def check_study(config: Mapping) -> None:

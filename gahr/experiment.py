@@ -12,6 +12,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.tree_util import Partial
 
 from gahr import loop, report, run_directory
 from gahr.analysis.performance import psnr_curve
@@ -138,16 +139,16 @@ def _evaluation(data: Mapping, parts: Parts) -> Callable[[TrainState], dict[str,
     num_train, num_test = (min(_EVALUATION_IMAGES, number) for number in (data["set_size"], parts.sizes["test"]))
 
     @jax.jit
-    def psnr(variables: dict) -> Array:
-        train = parts.images(jnp.arange(num_train), subset=data["subset"], set_size=data["set_size"])
-        test = parts.images(jnp.arange(num_test), subset="test", set_size=num_test)
+    def psnr(images: Partial, variables: dict) -> Array:
+        train = images(jnp.arange(num_train), subset=data["subset"], set_size=data["set_size"])
+        test = images(jnp.arange(num_test), subset="test", set_size=num_test)
         curve = functools.partial(
             psnr_curve, bind(parts.model, variables), sigmas=jnp.array([_EVALUATION_SIGMA]), chunk=8
         )
-        return jnp.stack([curve(jax.random.key(1), images).psnr.mean() for images in (train, test)])
+        return jnp.stack([curve(jax.random.key(1), clean).psnr.mean() for clean in (train, test)])
 
     def evaluate(state: TrainState) -> dict[str, float]:
-        train, test = (float(value) for value in psnr(_variables(state)))
+        train, test = (float(value) for value in psnr(parts.images, _variables(state)))
         return {"train_psnr": train, "test_psnr": test}
 
     return evaluate
@@ -246,11 +247,15 @@ def _stored_analysis(config: Mapping, workdir: Path) -> dict[str, np.ndarray] | 
 def _study_run(config: Mapping, workdir: Path, name: str) -> Run:
     parts = build(config, name)
     data = plain(config)["runs"][name]["data"]
-    make = jax.jit(parts.images, static_argnames=("subset", "set_size"))
+
+    @functools.partial(jax.jit, static_argnames=("subset", "set_size"))
+    def make(images: Partial, index: Array, *, subset: str, set_size: int) -> Array:
+        return images(index, subset=subset, set_size=set_size)
 
     def images(subset: str, number: int) -> Array:
         size = data["set_size"] if subset == data["subset"] else min(number, parts.sizes[subset])
-        return make(jnp.arange(min(number, size)), subset=subset, set_size=size)
+        made = make(parts.images, jnp.arange(min(number, size)), subset=subset, set_size=size)
+        return jnp.asarray(np.asarray(made))  # on one device, as the denoiser, where a file is on all
 
     return Run(load_denoiser(workdir, run=name), images, data)
 

@@ -94,12 +94,12 @@ def digest(images: np.ndarray, groups: np.ndarray | None = None) -> str:
     return content.hexdigest()
 
 
-def _load(path: Path) -> dict[str, np.ndarray]:
+def _load(path: Path, mmap_mode: str | None = None) -> dict[str, np.ndarray]:
     """Arrays of a .npz, or the one of a .npy as `images`."""
     if not path.is_file():
         raise ValueError(f"there is no file {path}")
     try:
-        content = np.load(path, mmap_mode="r")
+        content = np.load(path, mmap_mode=mmap_mode)
         arrays = {"images": content} if isinstance(content, np.ndarray) else dict(content)
     except (OSError, EOFError, ValueError, zipfile.BadZipFile, zlib.error) as error:
         raise ValueError(f"{path} cannot be read as arrays: {error}") from error
@@ -221,7 +221,7 @@ def _tar(path: Path) -> Source:
 
 
 def _array(path: Path) -> Source:
-    arrays = _load(path)
+    arrays = _load(path, mmap_mode="r")  # a .npy of whole photographs may exceed the memory
     images = _pixels(arrays["images"], path)
     names = arrays.get("names")
     names = [f"{i:07}" for i in range(len(images))] if names is None else [str(name) for name in names]

@@ -1,0 +1,422 @@
+"""Image sets from files: what is kept, in which order, and the same after a kill; training on them."""
+
+import io
+import json
+import os
+import signal
+import subprocess
+import sys
+import tarfile
+import zipfile
+
+import jax
+import numpy as np
+import pytest
+from PIL import Image
+from test_pipeline import ROOT, StopAfter, make_config
+
+from gahr import experiment
+from gahr.build import build, new_state, train_step_of
+from gahr.data import faces, files
+from gahr.prepare import prepare
+from gahr.progress import Interrupted, Progress
+
+RECIPE = faces.Recipe(size=20)
+NUMBER = 2000
+COPIES = {70: 7, 1999: 7, 1203: 1202, 900: 250}  # file -> the earlier one that it nearly is
+BROKEN = (3, 512, 1023, 1024, 1998)
+
+
+def pattern(rng, height, width):
+    """RGB image of 6 x 6 random colours, smoothly enlarged."""
+    return Image.fromarray(rng.integers(0, 256, (6, 6, 3), dtype=np.uint8)).resize((width, height), 2)
+
+
+def name_of(number):
+    return f"{'early' if number < 800 else 'late'}/{number:05}.png"
+
+
+def encoded(image, kind="PNG", **options):
+    file = io.BytesIO()
+    image.save(file, kind, **options)
+    return file.getvalue()
+
+
+@pytest.fixture(scope="module")
+def contents():
+    """File name -> bytes of 2,000 image files of several sizes, some broken, some copies."""
+    rng = np.random.default_rng(0)
+    images = [pattern(rng, 20 + i % 7, 20 + i % 5) for i in range(NUMBER)]
+    for copy, first in COPIES.items():
+        images[copy] = images[first].point(lambda value: 30 + value // 2)
+    contents = {name_of(i): encoded(image, compress_level=1) for i, image in enumerate(images)}
+    whole = contents[name_of(BROKEN[0])]
+    wide = encoded(Image.fromarray(np.full((30, 30), 30_000, np.uint16)))
+    small = encoded(Image.new("RGB", (25, 19)))
+    broken = (whole[: len(whole) // 2], b"", b"text", wide, small)
+    return contents | {name_of(i): content for i, content in zip(BROKEN, broken, strict=True)}
+
+
+@pytest.fixture(scope="module")
+def folder(contents, tmp_path_factory):
+    path = tmp_path_factory.mktemp("source") / "images"
+    for part in ("early", "late"):
+        (path / part).mkdir(parents=True)
+    for name in sorted(contents, key=lambda name: name[::-1]):
+        (path / name).write_bytes(contents[name])
+    (path / ".hidden").write_bytes(b"not listed")
+    return path
+
+
+@pytest.fixture(scope="module")
+def prepared(folder, tmp_path_factory):
+    out = tmp_path_factory.mktemp("prepared") / "set.npz"
+    lines = []
+    progress = Progress("off")
+    progress.line = lines.append
+    return out, prepare(folder, out, recipe=RECIPE, progress=progress), lines
+
+
+def test_counts_order_and_names_are_those_planted(prepared, contents):
+    out, counts, lines = prepared
+    dropped = {*BROKEN, *COPIES}
+    kept = [name_of(i) for i in range(NUMBER) if i not in dropped]
+    assert {key: counts[key] for key in ("read", "unreadable", "duplicates", "kept")} == {
+        "read": NUMBER - len(BROKEN),
+        "unreadable": len(BROKEN),
+        "duplicates": len(COPIES),
+        "kept": len(kept),
+    }
+    assert counts["pairs_above"]["0.95"] == 5  # 70 and 1999 are copies of each other too
+    with np.load(out) as arrays:
+        assert arrays["names"].tolist() == kept
+        assert arrays["unreadable"].tolist() == [name_of(i) for i in BROKEN]
+        assert json.loads(str(arrays["counts"])) == counts
+        assert len(np.unique(arrays["hashes"])) == len(kept)
+        assert "groups" not in arrays
+        for i in (0, 500, len(kept) - 1):
+            pixels = np.asarray(Image.open(io.BytesIO(contents[kept[i]])))
+            top, left = ((length - min(pixels.shape[:2])) // 2 for length in pixels.shape[:2])
+            square = pixels[top:, left:][: min(pixels.shape[:2]), : min(pixels.shape[:2])]
+            small = np.asarray(Image.fromarray(square).resize((20, 20), Image.Resampling.BICUBIC), float)
+            assert np.abs(arrays["images"][i, ..., 0] - small.mean(-1)).max() <= 0.5
+    assert len(lines) == len(BROKEN)
+    reasons = ("truncated", "not an image", "not an image", "more than 8 bits", "19 pixels is below the size 20")
+    for line, number, reason in zip(lines, BROKEN, reasons, strict=True):
+        assert name_of(number) in line
+        assert reason in line
+    assert [path.name for path in out.parent.iterdir()] == [out.name]
+
+
+def test_the_same_input_makes_the_same_file(prepared, folder, tmp_path):
+    prepare(folder, tmp_path / "set.npz", recipe=RECIPE)
+    assert (tmp_path / "set.npz").read_bytes() == prepared[0].read_bytes()
+
+
+KILLED = """
+import os, signal, sys
+from test_prepare import *
+task, point, source, out = sys.argv[1], int(sys.argv[2]), *sys.argv[3:]
+def kill():
+    os.kill(os.getpid(), signal.SIGKILL)
+class Killer(Progress):
+    def update(self, name, done, total, *, note=""):
+        if name == task and done >= point: kill()
+if task == "save":
+    np.savez = lambda file, **arrays: (file.write(b"half"), file.flush(), kill())
+prepare(source, out, recipe=RECIPE, progress=Killer("off"))
+"""
+
+
+def test_a_killed_call_goes_on_to_the_same_file(prepared, folder, tmp_path):
+    out = tmp_path / "set.npz"
+    for task, point in (("images", 1024), ("pairs, in blocks", 1), ("save", 0)):
+        environment = os.environ | {"PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'tests'}"}
+        line = [sys.executable, "-c", KILLED, task, str(point), str(folder), str(out)]
+        result = subprocess.run(line, env=environment, check=False, capture_output=True, text=True, timeout=120)
+        assert result.returncode == -signal.SIGKILL, result.stderr
+        assert not out.exists()
+        log = tmp_path / "set.npz.work" / "log.jsonl"
+        if task == "images":
+            assert [json.loads(line)["step"] for line in log.read_text().splitlines()] == [512, 1024]
+            with open(log, "a") as file:
+                file.write('{"step": 1536, "unread')  # as if the kill had come a moment later
+    with pytest.raises(ValueError, match="begun with other options"):
+        prepare(folder, out, recipe=RECIPE._replace(grey="luma"))
+    seen = []
+    progress = Progress("off")
+    progress.update = lambda task, done, total, note="": seen.append((task, done))
+    assert prepare(folder, out, recipe=RECIPE, progress=progress) == prepared[1]
+    assert seen[0] == ("images", NUMBER)  # nothing is decoded again
+    assert out.read_bytes() == prepared[0].read_bytes()
+    assert [path.name for path in tmp_path.iterdir()] == ["set.npz"]
+
+
+@pytest.mark.parametrize("kind", ["zip", "tar", "tar.gz"])
+def test_archives_hold_the_same_images_as_the_folder(contents, prepared, tmp_path, kind):
+    path = tmp_path / f"images.{kind}"
+    names = sorted(contents, key=lambda name: name[::-1])
+    if kind == "zip":
+        with zipfile.ZipFile(path, "w") as archive:
+            for name in names:
+                archive.writestr(name, contents[name])
+    else:
+        with tarfile.open(path, "w:gz" if kind == "tar.gz" else "w") as archive:
+            for name in names:
+                member = tarfile.TarInfo(name)
+                member.size = len(contents[name])
+                archive.addfile(member, io.BytesIO(contents[name]))
+    assert prepare(path, tmp_path / "set.npz", recipe=RECIPE) == prepared[1]
+    mine, other = (files.read_set(file) for file in (tmp_path / "set.npz", prepared[0]))
+    assert mine.digest == other.digest
+    assert np.array_equal(mine.names, other.names)
+
+
+def test_strict_and_unusable_sources_are_errors(folder, tmp_path):
+    with pytest.raises(ValueError, match=r"early/00003\.png cannot be read: .*truncated"):
+        prepare(folder, tmp_path / "set.npz", recipe=RECIPE, strict=True)
+    with pytest.raises(ValueError, match=r"early/00003\.png"):  # remembered by the partial work
+        prepare(folder, tmp_path / "set.npz", recipe=RECIPE, strict=True)
+    (tmp_path / "texts").mkdir()
+    with pytest.raises(ValueError, match="holds no files"):
+        prepare(tmp_path / "texts", tmp_path / "none.npz", recipe=RECIPE)
+    (tmp_path / "texts" / "a.txt").write_text("a")
+    with pytest.raises(ValueError, match=r"no image of .* can be used, such as a\.txt: not an image"):
+        prepare(tmp_path / "texts", tmp_path / "none.npz", recipe=RECIPE)
+    with pytest.raises(ValueError, match="lies in the folder"):
+        prepare(tmp_path / "texts", tmp_path / "texts" / "set.npz", recipe=RECIPE)
+    (tmp_path / "full.npz").touch()
+    with pytest.raises(ValueError, match="exists; give another name"):
+        prepare(folder, tmp_path / "full.npz", recipe=RECIPE)
+    with pytest.raises(ValueError, match=r"grey must be one of mean, luma, none, got 'gray'"):
+        prepare(folder, tmp_path / "set.npz", recipe=RECIPE._replace(grey="gray"))
+
+
+@pytest.fixture
+def people(tmp_path):
+    """A .npz of 60 images of 12 people, image 9 a copy of image 4."""
+    rng = np.random.default_rng(1)
+    images = np.stack([np.asarray(pattern(rng, 24, 24).convert("L")) for _ in range(60)])
+    images[9] = images[4]
+    np.savez(tmp_path / "people.npz", images=images, person_id=np.arange(60) % 12)
+    return tmp_path / "people.npz"
+
+
+def test_groups_stay_with_their_images(people, tmp_path):
+    prepare(people, tmp_path / "set.npz", recipe=RECIPE._replace(size=24), groups="person_id")
+    held = files.read_set(tmp_path / "set.npz")
+    expected = np.delete(np.arange(60), 9)
+    np.testing.assert_array_equal(held.groups, expected % 12)
+    np.testing.assert_array_equal(held.images[..., 0], np.load(people)["images"][expected])
+    assert held.recipe["groups"] == "person_id"
+    np.save(tmp_path / "labels.npy", np.arange(60) % 12)
+    prepare(people, tmp_path / "other.npz", recipe=RECIPE._replace(size=24), groups=str(tmp_path / "labels.npy"))
+    assert files.read_set(tmp_path / "other.npz").digest == held.digest
+    with pytest.raises(ValueError, match=r"got 'person'; the source holds images, person_id"):
+        prepare(people, tmp_path / "third.npz", recipe=RECIPE, groups="person")
+    np.save(tmp_path / "labels.npy", np.arange(59))
+    with pytest.raises(ValueError, match="one label for each of 60 files"):
+        prepare(people, tmp_path / "third.npz", recipe=RECIPE, groups=str(tmp_path / "labels.npy"))
+
+
+def test_recipes_are_the_published_ones():
+    rng = np.random.default_rng(2)
+    pixels = rng.integers(0, 256, (218, 178, 3), dtype=np.uint8)
+    half = np.asarray(Image.fromarray(pixels[29:-29, 9:-9]).resize((80, 80), Image.Resampling.BICUBIC), float)
+    made = faces.apply(faces.RECIPES["celeba"], Image.fromarray(pixels))
+    assert np.abs(made[..., 0] - half.mean(-1)).max() <= 0.5
+    pixels = rng.integers(0, 256, (300, 280, 3), dtype=np.uint8)
+    corner = np.asarray(Image.fromarray(pixels[:256, :256]).resize((80, 80), Image.Resampling.BICUBIC))
+    made = faces.apply(faces.RECIPES["lsun"]._replace(grey="none"), Image.fromarray(pixels))
+    np.testing.assert_array_equal(made, corner)
+    luma = faces.grey(Image.fromarray(pixels), how="luma")[..., 0]
+    assert np.abs(luma - pixels @ [0.299, 0.587, 0.114]).max() < 0.51
+    with pytest.raises(ValueError, match="255x300 pixels are too few"):
+        faces.crop(Image.new("RGB", (255, 300)), corner=256)
+
+
+def test_area_averages_are_means_of_blocks_and_keep_the_mean():
+    images = np.random.default_rng(3).random((2, 30, 30, 3))
+    blocks = images.reshape(2, 10, 3, 10, 3, 3).mean((2, 4))
+    np.testing.assert_allclose(faces.area_average(images, size=10), blocks, atol=1e-6)
+    np.testing.assert_allclose(faces.area_average(images, size=13).mean((1, 2)), images.mean((1, 2)), atol=1e-6)
+
+
+@pytest.mark.parametrize("block", [7, 64])
+def test_similarity_is_the_correlation_with_all_images_before(block):
+    rng = np.random.default_rng(4)
+    images = rng.integers(0, 256, (50, 40, 40, 1), dtype=np.uint8)
+    images[30] = 255 - images[2]
+    images[31], images[32] = 9, 9
+    small = images.reshape(50, 20, 2, 20, 2).mean((2, 4)).reshape(50, -1)
+    plain = np.setdiff1d(np.arange(50), (31, 32))
+    expected = np.zeros((50, 50))
+    expected[np.ix_(plain, plain)] = np.abs(np.corrcoef(small[plain]))
+    expected = np.tril(expected, -1)
+    found = faces.similarity(faces.signatures(images), levels=(0.95, 0.1), block=block)
+    np.testing.assert_allclose(found.closest, expected.max(1), atol=1e-6)
+    assert found.pairs == {0.95: 1, 0.1: np.count_nonzero(expected > 0.1)}
+
+
+def test_arrays_are_read_as_they_are_or_refused(tmp_path):
+    images = np.random.default_rng(5).integers(0, 256, (4, 8, 8), dtype=np.uint8)
+    for name, stored in (("bytes", images), ("floats", images / 255)):
+        np.save(tmp_path / f"{name}.npy", stored)
+        held = files.read_set(tmp_path / f"{name}.npy")
+        np.testing.assert_array_equal(held.images, images[..., None])
+        assert (held.groups, held.recipe, held.names) == (None, {}, None)
+    digests = {files.digest(images), files.digest(images[::-1]), files.digest(images, np.arange(4))}
+    assert len(digests) == 3
+    for content, message in (
+        (images.astype(int), "must hold uint8 or intensities"),
+        (images / 1.0, r"intensities in \[0, 1\], not 0.0 to"),
+        (images[0], r"not \(8, 8\)"),
+    ):
+        np.save(tmp_path / "bad.npy", content)
+        with pytest.raises(ValueError, match=message):
+            files.read_set(tmp_path / "bad.npy")
+    np.savez(tmp_path / "bad.npz", pictures=images)
+    with pytest.raises(ValueError, match="holds no array images, but pictures"):
+        files.read_set(tmp_path / "bad.npz")
+    np.savez(tmp_path / "bad.npz", images=images, groups=np.arange(3))
+    with pytest.raises(ValueError, match=r"4 images, but groups of shape \(3,\)"):
+        files.read_set(tmp_path / "bad.npz")
+    with pytest.raises(ValueError, match=r"there is no file .*absent\.npy"):
+        files.read_set(tmp_path / "absent.npy")
+    (tmp_path / "text.npy").write_text("text")
+    with pytest.raises(ValueError, match="cannot be read as arrays"):
+        files.read_set(tmp_path / "text.npy")
+
+
+def file_config(file, **data):
+    config = make_config()
+    config.unlock()
+    defaults = dict(name="file", path=str(file), size=16, subset="a", set_size=20, num_test=10, split="random")
+    config.runs.alpha3.data = defaults | data
+    return config
+
+
+@pytest.fixture
+def small_set(tmp_path):
+    """A bare .npy of 60 images of 16 x 16."""
+    np.save(tmp_path / "faces.npy", np.random.default_rng(6).integers(0, 256, (60, 16, 16), dtype=np.uint8))
+    return tmp_path / "faces.npy"
+
+
+def test_training_on_a_file_resumes_with_it_alone(small_set, tmp_path):
+    config = file_config(small_set)
+    with pytest.raises(Interrupted):
+        experiment.train(config, tmp_path / "run", progress=StopAfter(1))
+    whole = np.load(small_set)
+    changed = whole.copy()
+    changed[50, 3, 3] ^= 1
+    np.save(small_set, changed)
+    with pytest.raises(ValueError, match=r"data\.digest was faces\.npy sha256:\w+, is faces\.npy sha256:"):
+        experiment.train(config, tmp_path / "run")
+    np.save(small_set, whole)
+    experiment.train(config, tmp_path / "run")
+    experiment.train(config, tmp_path / "uninterrupted")
+    weights = "alpha3/denoiser.safetensors"
+    assert (tmp_path / "run" / weights).read_bytes() == (tmp_path / "uninterrupted" / weights).read_bytes()
+    record = json.loads((tmp_path / "run" / "alpha3" / "metrics.jsonl").read_text().splitlines()[-1])
+    assert np.isfinite([record["train_psnr"], record["test_psnr"]]).all()
+    small_set.unlink()
+    noisy = jax.random.normal(jax.random.key(0), (16, 16, 1))
+    exported = experiment.load_denoiser(tmp_path / "run")(noisy)
+    np.testing.assert_array_equal(exported, experiment.load_denoiser(tmp_path / "run", step=20)(noisy))
+
+
+def test_images_of_a_file_are_scaled_split_and_resized(small_set):
+    pixels = np.load(small_set)[..., None] / np.float32(255)
+    parts = build(file_config(small_set, split="order"), "alpha3")
+    assert parts.sizes == {"a": 25, "b": 25, "test": 10}
+    index = np.arange(25)
+    for subset, size, expected in (
+        ("test", 10, pixels[index % 10]),
+        ("a", 25, pixels[10:35]),
+        ("b", 25, pixels[:34:-1]),
+        ("b", 1, np.repeat(pixels[-1:], 25, 0)),
+    ):
+        np.testing.assert_allclose(parts.images(index, subset=subset, set_size=size), expected, atol=1e-7)
+    half = build(file_config(small_set, split="order", size=8), "alpha3")
+    blocks = pixels.reshape(60, 8, 2, 8, 2, 1).mean((2, 4))
+    assert half.image_shape == (8, 8, 1)
+    assert np.abs(half.images(index, subset="a", set_size=25) - blocks[10:35]).max() < 0.51 / 255
+
+
+def test_the_images_are_no_part_of_the_compiled_step(small_set):
+    parts = build(file_config(small_set), "alpha3")
+    step = jax.jit(lambda step, state, key: step(state, key))
+    text = step.lower(train_step_of(parts), new_state(parts), parts.key).as_text()
+    assert "tensor<60x16x16x1xui8>" in text
+    constants = [line for line in text.splitlines() if "constant" in line]
+    assert not [line for line in constants if "60x16x16" in line]
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        (dict(set_size=26), r"set_size must be between 1 and 25 in subset a, got 26"),
+        (dict(subset="c"), r"subset must be one of a, b, test, got 'c'"),
+        (dict(num_test=59), r"num_test must be from 1 to 58, got 59"),
+        (dict(num_test=0), r"data\.num_test must be a whole number from 1, got 0"),
+        (dict(split="groups"), r"unknown data\.split 'groups'; did you mean group"),
+        (dict(split="group"), r"faces\.npy holds no groups; it can be random or order"),
+        (dict(size=32), r"data\.size 32 needs square images at least as large, but .*faces\.npy holds 16x16"),
+        (dict(channels=3), r"data\.channels is 3, but the images of .*faces\.npy have 1"),
+        (dict(path="absent.npy"), r"there is no file absent\.npy"),
+        (dict(pathh="x"), r"unknown field data\.pathh; did you mean path"),
+        (dict(digest="x"), r"faces\.npy is not the file of the config"),
+    ],
+)
+def test_a_data_section_that_does_not_fit_is_named(small_set, tmp_path, fields, message):
+    with pytest.raises(ValueError, match=f"run alpha3: .*{message}"):
+        experiment.train(file_config(small_set, **fields), tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+def test_people_are_in_one_subset_only(people, tmp_path):
+    prepare(people, tmp_path / "set.npz", recipe=RECIPE._replace(size=24), groups="person_id")
+    parts = build(file_config(tmp_path / "set.npz", size=24, split="group"), "alpha3")
+    held = files.read_set(tmp_path / "set.npz")
+    person = {image.tobytes(): label for image, label in zip(held.images, held.groups, strict=True)}
+    seen = []
+    for subset, size in parts.sizes.items():
+        images = np.asarray(parts.images(np.arange(size), subset=subset, set_size=size))
+        seen.append({person[np.rint(255 * image).astype(np.uint8).tobytes()] for image in images})
+    assert sum(map(len, seen)) == len(set.union(*seen)) == 12
+    assert parts.sizes["test"] in (9, 10)  # two people of five images, one of whom lost a duplicate
+    assert abs(parts.sizes["a"] - parts.sizes["b"]) <= 5
+
+
+def command(*arguments):
+    line = [sys.executable, str(ROOT / "launch" / "prepare.py"), *map(str, arguments)]
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    return subprocess.run(line, capture_output=True, text=True, timeout=120, check=False, env=environment)
+
+
+def test_the_command_prints_what_it_kept(people, tmp_path):
+    out = tmp_path / "set.npz"
+    result = command(people, out, "--size=20", "--groups=person_id", "--grey=none", "--threshold=0.99")
+    assert result.returncode == 0, result.stderr
+    assert result.stdout.splitlines()[0] == f"{out}: 60 read, 0 unreadable, 1 duplicates, 59 kept"
+    assert "pairs of correlation above 0.95: 1" in result.stdout
+    assert files.read_set(out).images.shape == (59, 20, 20, 3)
+    assert files.read_set(out).recipe["threshold"] == 0.99
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--recipe=celebra"], "unknown recipe 'celebra'; did you mean celeba?"),
+        (["--margins=1,2,x,4"], "margins must be four whole numbers, got 1,2,x,4"),
+        (["--margins=1,2"], "margins must be four numbers"),
+        ([], "can be used"),
+    ],
+)
+def test_a_bad_command_is_one_clear_line(people, tmp_path, options, message):
+    result = command(people, tmp_path / "set.npz", *options, "--progress=off")
+    assert result.returncode == 1
+    (line,) = result.stderr.strip().splitlines()
+    assert line.startswith("error: ")
+    assert message in line
