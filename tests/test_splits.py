@@ -84,7 +84,7 @@ def test_the_seed_alone_chooses_the_order():
 
 @pytest.mark.parametrize("shuffle", [True, False])
 def test_no_group_is_in_two_subsets_and_halves_are_near_equal(shuffle):
-    sizes = np.r_[60, 30, 20, 5, 5, 3, np.ones(60, int)]
+    sizes = np.r_[20, 20, 10, 10, 5, 5, 3, np.ones(60, int)]
     groups = np.random.default_rng(0).permutation(np.repeat(np.arange(len(sizes)), sizes))
     split = splits.of_files(len(groups), num_test=25, seed=0, groups=groups, shuffle=shuffle)
     assert sorted(np.concatenate(list(split.values()))) == list(range(len(groups)))
@@ -102,7 +102,8 @@ def test_no_group_is_in_two_subsets_and_halves_are_near_equal(shuffle):
 def test_names_serve_as_groups():
     names = np.array(["ann", "bob", "cem", "dee"]).repeat(5)
     split = splits.of_files(20, num_test=5, seed=0, groups=names)
-    assert sorted(names[numbers[0]] for numbers in split.values()) == sorted({names[n[-1]] for n in split.values()})
+    assert sum(len(set(names[numbers])) for numbers in split.values()) == 4
+    assert len(split["test"]) == 5
 
 
 @pytest.mark.parametrize("num_test", [0, 9, 10])

@@ -82,10 +82,10 @@ def read_set(path: Path) -> ImageSet:
     if groups is not None and groups.shape != images.shape[:1]:
         raise ValueError(f"{path} holds {len(images)} images, but groups of shape {groups.shape}")
     recipe = json.loads(str(arrays["recipe"])) if "recipe" in arrays else {}
-    return ImageSet(images, groups, digest(images, groups), recipe, arrays.get("names"))
+    return ImageSet(images, groups, digest(images, groups=groups), recipe, arrays.get("names"))
 
 
-def digest(images: np.ndarray, groups: np.ndarray | None = None) -> str:
+def digest(images: np.ndarray, *, groups: np.ndarray | None = None) -> str:
     """SHA-256 of an array of images and its groups, their shapes and types included, in hexadecimal."""
     content = hashlib.sha256()
     for array in (images,) if groups is None else (images, groups):
