@@ -13,6 +13,7 @@ import jax.numpy as jnp
 from gahr import experiment
 from gahr.build import build, new_state, train_step_of
 from gahr.config import SCALES
+from gahr.loop import compile_step
 from gahr.models.layers import Conv, Upsample
 
 _TRAINING_SHARE = 0.5  # of the matrix-product rate that a training step is assumed to reach
@@ -97,7 +98,7 @@ def details(config: Mapping, workdir: Path, *, only: str = "*") -> str:
         if experiment.finished(workdir, name):
             lines.append("  already trained")
             continue
-        compiled = jax.jit(train_step_of(parts), donate_argnums=0).lower(state, parts.key).compile()
+        compiled = compile_step(train_step_of(parts), state, parts.key)
         memory = compiled.memory_analysis()
         size = (memory.temp_size_in_bytes + memory.argument_size_in_bytes) / 2**20
         lines.append(f"  memory of a training step: about {size:,.0f} MiB per device")

@@ -12,6 +12,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.tree_util import Partial
 
 from gahr import loop, report, run_directory
 from gahr.analysis.performance import psnr_curve
@@ -61,7 +62,7 @@ def check(config: Mapping, workdir: Path, *, only: str = "*") -> dict[str, Parts
         if not finished(workdir, name):
             check_devices(config, name)
     check_study(config)
-    run_directory.matches(Path(workdir), plain(config))
+    run_directory.matches(Path(workdir), _recorded(config, parts))
     return parts
 
 
@@ -81,7 +82,7 @@ def train(config: Mapping, workdir: Path, *, only: str = "*", progress: Progress
     progress = progress or Progress()
     workdir = Path(workdir)
     parts = check(config, workdir, only=only)
-    run_directory.claim(workdir, plain(config))
+    run_directory.claim(workdir, _recorded(config, parts))
     for name in chosen(config, only=only):
         if finished(workdir, name):
             progress.line(f"{name}: already trained, {workdir / name / _WEIGHTS}")
@@ -135,19 +136,19 @@ def _variables(state: TrainState) -> dict:
 
 def _evaluation(data: Mapping, parts: Parts) -> Callable[[TrainState], dict[str, float]]:
     """PSNR on a few training and test images at 20 dB of input PSNR."""
-    num_train = min(_EVALUATION_IMAGES, data["set_size"])
+    num_train, num_test = (min(_EVALUATION_IMAGES, number) for number in (data["set_size"], parts.sizes["test"]))
 
     @jax.jit
-    def psnr(variables: dict) -> Array:
-        train = parts.images(jnp.arange(num_train), subset=data["subset"], set_size=data["set_size"])
-        test = parts.images(jnp.arange(_EVALUATION_IMAGES), subset="test", set_size=_EVALUATION_IMAGES)
+    def psnr(images: Partial, variables: dict) -> Array:
+        train = images(jnp.arange(num_train), subset=data["subset"], set_size=data["set_size"])
+        test = images(jnp.arange(num_test), subset="test", set_size=num_test)
         curve = functools.partial(
             psnr_curve, bind(parts.model, variables), sigmas=jnp.array([_EVALUATION_SIGMA]), chunk=8
         )
-        return jnp.stack([curve(jax.random.key(1), images).psnr.mean() for images in (train, test)])
+        return jnp.stack([curve(jax.random.key(1), clean).psnr.mean() for clean in (train, test)])
 
     def evaluate(state: TrainState) -> dict[str, float]:
-        train, test = (float(value) for value in psnr(_variables(state)))
+        train, test = (float(value) for value in psnr(parts.images, _variables(state)))
         return {"train_psnr": train, "test_psnr": test}
 
     return evaluate
@@ -192,7 +193,7 @@ def load_network(workdir: Path, *, run: str | None = None, step: int | None = No
         raise ValueError(f"run {run} of {workdir} is not trained yet")
     if not steps or (step is not None and step not in steps):
         raise ValueError(f"run {run} of {workdir} has checkpoints of steps {steps or 'none'}, not {step}")
-    parts = build(config, run)
+    parts = build(config, run, with_file=False)
     state = checkpoints.restore(new_state(parts), steps[-1] if step is None else step)
     return parts.model, _variables(state)
 
@@ -259,11 +260,15 @@ def _stored_analysis(section: Mapping, file: Path) -> dict[str, np.ndarray] | No
 def _study_run(config: Mapping, workdir: Path, name: str) -> Run:
     parts = build(config, name)
     data = plain(config)["runs"][name]["data"]
-    make = jax.jit(parts.images, static_argnames=("subset", "set_size"))
+
+    @functools.partial(jax.jit, static_argnames=("subset", "set_size"))
+    def make(images: Partial, index: Array, *, subset: str, set_size: int) -> Array:
+        return images(index, subset=subset, set_size=set_size)
 
     def images(subset: str, number: int) -> Array:
-        size = data["set_size"] if subset == data["subset"] else number
-        return make(jnp.arange(min(number, size)), subset=subset, set_size=size)
+        size = data["set_size"] if subset == data["subset"] else min(number, parts.sizes[subset])
+        made = make(parts.images, jnp.arange(min(number, size)), subset=subset, set_size=size)
+        return jnp.asarray(np.asarray(made))  # on one device, as the denoiser, where a file is on all
 
     return Run(load_denoiser(workdir, run=name), images, data)
 
@@ -274,6 +279,15 @@ def _title(config: Mapping) -> str:
         scale = "" if config["scale"] == "paper" else f", {config['scale']} scale"
         return f"{run['data']['size']}x{run['data']['size']} images, {run['model']['features']} features{scale}"
     return ""
+
+
+def _recorded(config: Mapping, parts: Mapping[str, Parts]) -> dict:
+    """The config as config.json holds it: with the digests of the image files, so that they must stay as they are."""
+    recorded = plain(config)
+    for name, part in parts.items():
+        if part.digest is not None:
+            recorded["runs"][name]["data"]["digest"] = part.digest
+    return recorded
 
 
 def plain(config: Mapping) -> dict:

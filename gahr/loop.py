@@ -6,6 +6,7 @@ from collections.abc import Callable
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.tree_util import Partial
 
 from gahr.checkpoint import Checkpoints
 from gahr.progress import Interrupted, Progress
@@ -38,7 +39,8 @@ def fit(
 
     Args:
       state: state to start from, as new or as restored; its memory is reused.
-      train_step: pure function (state, key) -> (state, metrics) from `gahr.training.make_train_step`.
+      train_step: pure function (state, key) -> (state, metrics) from `gahr.training.make_train_step`; arrays that a
+        `jax.tree_util.Partial` holds are arguments of the compiled step, and no part of it.
       key: key of the run; step t uses fold_in(key, t).
       name: name of the run, for messages.
       num_steps: total number of steps, those already done included.
@@ -59,12 +61,13 @@ def fit(
     step = int(state.step)
     if step >= num_steps:
         return state
-    compiled = jax.jit(train_step, donate_argnums=0).lower(state, key).compile()
+    train_step = train_step if isinstance(train_step, Partial) else Partial(train_step)
+    compiled = compile_step(train_step, state, key)
     log = _Log(name, num_steps, batch_size, set_size, step, record, progress, evaluate)
     pending: list[dict] = []
     saved = logged = time.monotonic()
     while step < num_steps:
-        state, metrics = compiled(state, key)
+        state, metrics = compiled(train_step, state, key)
         step += 1
         pending.append(metrics)
         if len(pending) > 1:
@@ -84,6 +87,11 @@ def fit(
         if leave and step < num_steps:
             raise Interrupted
     return state
+
+
+def compile_step(train_step: Partial, state: TrainState, key: Key) -> jax.stages.Compiled:
+    """The compiled function (train_step, state, key) -> (state, metrics), which reuses the memory of the state."""
+    return jax.jit(lambda step, state, key: step(state, key), donate_argnums=1).lower(train_step, state, key).compile()
 
 
 class _Log:

@@ -16,7 +16,7 @@ def model(section: Mapping[str, Any]) -> None:
     """Check the fields of a network that are there: counts, gain_init and dtype."""
     for field, least in (("features", 1), ("num_blocks", 1), ("num_layers", 2)):
         if field in section:
-            _whole(f"model.{field}", section[field], least)
+            whole(f"model.{field}", section[field], least)
     dtypes = (*_DTYPES, "float64") if jax.config.jax_enable_x64 else _DTYPES
     for field, choices in (("dtype", dtypes), ("gain_init", GAIN_SD)):
         value = section.get(field, next(iter(choices)))
@@ -26,7 +26,7 @@ def model(section: Mapping[str, Any]) -> None:
 def optim(section: Mapping[str, Any]) -> None:
     """Check the numbers of the optim section; the schedule checks its own name."""
     for field in ("num_steps", "batch_size"):
-        _whole(f"optim.{field}", section[field], 1)
+        whole(f"optim.{field}", section[field], 1)
     steps = section["num_steps"]
     for field, default, allowed, text in (
         ("peak", 1.0, lambda peak: 0 < peak < 2.0**128, "positive and finite in float32"),
@@ -56,7 +56,8 @@ def _is_number(value: Any) -> bool:
     return isinstance(value, numbers.Real) and not isinstance(value, bool)
 
 
-def _whole(field: str, value: Any, least: int) -> None:
+def whole(field: str, value: Any, least: int) -> None:
+    """Check that a value is a whole number from `least`."""
     fits = _is_number(value) and isinstance(value, numbers.Integral) and value >= least
     _require(fits, field, value, f"a whole number from {least}")
 

@@ -28,6 +28,7 @@ ALLOWED = {  # module or folder of gahr -> those it may import, besides its own 
     "loop": {"types", "training", "checkpoint", "progress"},
     "studies": BASE | {"progress"},
     "validate": {"models"},
+    "prepare": {"data", "progress", "run_directory"},
     "report": {"run_directory", "studies.common"},
     "build": BASE | {"studies", "validate"},
     "experiment": BASE | {"studies", "progress", "run_directory", "report", "loop", "build"},

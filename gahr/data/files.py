@@ -1,7 +1,17 @@
 """Images from files."""
 
+import functools
+import hashlib
+import io
+import json
+import lzma
+import tarfile
+import zipfile
+import zlib
+from collections.abc import Callable, Iterator
 from importlib import resources
-from pathlib import Path
+from pathlib import Path, PurePosixPath
+from typing import NamedTuple
 
 import numpy as np
 from PIL import Image, UnidentifiedImageError
@@ -42,3 +52,179 @@ def read_image(path: Path, *, size: int | None = None, channels: int = 1) -> np.
         image = image.resize((size, size), Image.Resampling.BICUBIC, box=box)
     pixels = np.asarray(image, np.float32) / 255
     return pixels if channels == 3 else pixels.mean(-1, keepdims=True)
+
+
+class ImageSet(NamedTuple):
+    """A finite set of images, as `launch/prepare.py` writes it."""
+
+    images: np.ndarray  # (N, H, W, C) uint8
+    groups: np.ndarray | None  # (N,) labels, such as who is shown
+    digest: str  # SHA-256 of images and groups, in hexadecimal
+    recipe: dict  # how the set was made; empty where the file does not say
+    names: np.ndarray | None  # (N,) file names, where known
+
+
+def read_set(path: Path) -> ImageSet:
+    """The image set of a file of `launch/prepare.py`, of a .npz with `images`, or of a bare .npy.
+
+    Args:
+      path: images (N, H, W) or (N, H, W, C) with C of 1 or 3, uint8 or floating in [0, 1]. Of a .npz also `groups`,
+        `names` and `recipe` (JSON) are read, where it has them.
+
+    Returns:
+      ImageSet.
+
+    Raises:
+      ValueError: no such file, or its content is something else.
+    """
+    arrays = _load(Path(path))
+    images, groups = _pixels(arrays["images"], path), arrays.get("groups")
+    if groups is not None and groups.shape != images.shape[:1]:
+        raise ValueError(f"{path} holds {len(images)} images, but groups of shape {groups.shape}")
+    recipe = json.loads(str(arrays["recipe"])) if "recipe" in arrays else {}
+    return ImageSet(images, groups, digest(images, groups=groups), recipe, arrays.get("names"))
+
+
+def digest(images: np.ndarray, *, groups: np.ndarray | None = None) -> str:
+    """SHA-256 of an array of images and its groups, their shapes and types included, in hexadecimal."""
+    content = hashlib.sha256()
+    for array in (images,) if groups is None else (images, groups):
+        content.update(f"{array.dtype.str}{array.shape}".encode())
+        content.update(np.ascontiguousarray(array))
+    return content.hexdigest()
+
+
+def _load(path: Path, mmap_mode: str | None = None) -> dict[str, np.ndarray]:
+    """Arrays of a .npz, or the one of a .npy as `images`."""
+    if not path.is_file():
+        raise ValueError(f"there is no file {path}")
+    try:
+        content = np.load(path, mmap_mode=mmap_mode)
+        arrays = {"images": content} if isinstance(content, np.ndarray) else dict(content)
+    except (OSError, EOFError, ValueError, zipfile.BadZipFile, zlib.error) as error:
+        raise ValueError(f"{path} cannot be read as arrays: {error}") from error
+    if "images" not in arrays:
+        raise ValueError(f"{path} holds no array images, but {', '.join(arrays) or 'none'}")
+    return arrays
+
+
+def _pixels(images: np.ndarray, path: Path) -> np.ndarray:
+    """Images of a file as uint8 (N, H, W, C)."""
+    if images.ndim == 3:
+        images = images[..., None]
+    if images.ndim != 4 or images.shape[-1] not in (1, 3) or 0 in images.shape:
+        raise ValueError(f"{path} must hold images (N, H, W) or (N, H, W, C) with C = 1 or 3, not {images.shape}")
+    if np.issubdtype(images.dtype, np.floating):
+        if not (images.min() >= 0 and images.max() <= 1):
+            raise ValueError(f"{path} must hold uint8 or intensities in [0, 1], not {images.min()} to {images.max()}")
+        return np.rint(255 * images).astype(np.uint8)
+    if images.dtype != np.uint8:
+        raise ValueError(f"{path} must hold uint8 or intensities in [0, 1], not {images.dtype}")
+    return images
+
+
+class Source(NamedTuple):
+    """Images still to be decoded, in a folder, an archive or an array."""
+
+    names: list[str]  # ascending for files, in order for an array
+    stamp: str  # changes with names, sizes and times of the files
+    read: Callable[[int], Iterator[tuple[int, Callable[[], bytes | np.ndarray]]]]  # first -> (number of name, content)
+    arrays: dict[str, np.ndarray]  # all that a .npz holds
+
+
+def open_source(path: Path) -> Source:
+    """Everything that may be an image in a folder, a zip, a tar, a .npz with `images` or a .npy.
+
+    Files whose names start with a dot are left out. `read` goes through the contents in the order that is fastest,
+    always the same, starting with the one numbered `first` in it.
+
+    Raises:
+      ValueError: there is nothing, or it is something else.
+    """
+    path = Path(path)
+    if path.is_dir():
+        source = _folder(path)
+    elif not path.is_file():
+        raise ValueError(f"there is no {path}")
+    elif path.suffix in (".npy", ".npz"):
+        source = _array(path)
+    elif zipfile.is_zipfile(path):
+        source = _zip(path)
+    elif tarfile.is_tarfile(path):
+        source = _tar(path)
+    else:
+        raise ValueError(f"{path} is neither a folder nor a file of zip, tar, .npz or .npy")
+    if not source.names:
+        raise ValueError(f"{path} holds no files")
+    return source
+
+
+def decode(content: bytes | np.ndarray) -> Image.Image:
+    """An RGB image from the content of a file or from pixels (H, W, C).
+
+    Raises:
+      Exception: whatever Pillow raises for bytes that are no image; ValueError for more than 8 bits a channel.
+    """
+    if isinstance(content, np.ndarray):
+        return Image.fromarray(content[..., 0] if content.shape[-1] == 1 else content).convert("RGB")
+    with Image.open(io.BytesIO(content)) as image:
+        if image.mode.startswith(("I", "F")):
+            raise ValueError(f"pixels of mode {image.mode}, more than 8 bits, are not supported")
+        return image.convert("RGB")
+
+
+def stamp(path: Path) -> str:
+    """Size and time of change of a file; ValueError where there is none."""
+    try:
+        status = path.stat()
+    except OSError as error:
+        raise ValueError(f"there is no file {path}") from error
+    return f"{status.st_size} {status.st_mtime_ns}"
+
+
+def _hidden(name: str) -> bool:
+    return any(part.startswith(".") for part in PurePosixPath(name).parts)
+
+
+def _folder(path: Path) -> Source:
+    files = {file.relative_to(path).as_posix(): file for file in path.rglob("*") if file.is_file()}
+    names = sorted(name for name in files if not _hidden(name))
+    state = hashlib.sha256("\n".join(f"{name} {stamp(files[name])}" for name in names).encode(errors="replace"))
+    numbers = range(len(names))
+    return Source(
+        names, state.hexdigest(), lambda first: ((i, files[names[i]].read_bytes) for i in numbers[first:]), {}
+    )
+
+
+def _zip(path: Path) -> Source:
+    archive = zipfile.ZipFile(path)
+    names = sorted({info.filename for info in archive.infolist() if not info.is_dir() and not _hidden(info.filename)})
+    contents = [functools.partial(archive.read, name) for name in names]
+    return Source(names, stamp(path), lambda first: enumerate(contents[first:], first), {})
+
+
+def _tar(path: Path) -> Source:
+    try:
+        with tarfile.open(path) as archive:
+            members = {member.name: member for member in archive if member.isfile() and not _hidden(member.name)}
+    except (tarfile.TarError, OSError, EOFError, zlib.error, lzma.LZMAError) as error:
+        raise ValueError(f"{path} cannot be read: {error}") from error
+    number = {name: i for i, name in enumerate(sorted(members))}
+    stored = sorted(members.values(), key=lambda member: member.offset)  # going back in a compressed file is slow
+
+    def read(first: int) -> Iterator:
+        with tarfile.open(path) as archive:
+            for member in stored[first:]:
+                yield number[member.name], lambda member=member: archive.extractfile(member).read()
+
+    return Source(list(number), stamp(path), read, {})
+
+
+def _array(path: Path) -> Source:
+    arrays = _load(path, mmap_mode="r")  # a .npy of whole photographs may exceed the memory
+    images = _pixels(arrays["images"], path)
+    names = arrays.get("names")
+    names = [f"{i:07}" for i in range(len(images))] if names is None else [str(name) for name in names]
+    return Source(
+        names, stamp(path), lambda first: ((i, lambda i=i: images[i]) for i in range(first, len(images))), arrays
+    )

@@ -1,14 +1,16 @@
-"""Disjoint subsets of an endless synthetic set: image i is `sample(fold_in(data_key, i))`."""
+"""Disjoint subsets of an endless set, whose image i is `sample(fold_in(data_key, i))`, and of a finite one."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from gahr.types import Array, Key
 
 _CAPACITY = 2**30  # images per subset; fold_in takes an unsigned 32-bit number
 _START = {"a": 0, "b": _CAPACITY, "test": 2 * _CAPACITY}
+SIZES = dict.fromkeys(_START, _CAPACITY)
 
 
 def images(sample: Callable[[Key], Array], key: Key, index: Array, *, subset: str, set_size: int) -> Array:
@@ -36,3 +38,84 @@ def images(sample: Callable[[Key], Array], key: Key, index: Array, *, subset: st
         raise ValueError(f"set_size must be between 1 and 2^30, got {set_size}")
     number = jnp.asarray(index, jnp.uint32) % jnp.uint32(set_size) + jnp.uint32(_START[subset])
     return jax.vmap(lambda i: sample(jax.random.fold_in(key, i)))(number)
+
+
+def gather(pixels: Array, numbers: Mapping[str, Array], index: Array, *, subset: str, set_size: int) -> Array:
+    """Images number `index` of a subset of a finite set; `images` for sets that are held and not made.
+
+    Args:
+      pixels: all images, uint8 (M, H, W, C).
+      numbers: subset -> which images of `pixels` it holds, as of `of_files`.
+      index: image numbers (N,), below `set_size`; larger numbers wrap around.
+      subset: "a", "b" or "test".
+      set_size: number of images of the subset that are used, the first.
+
+    Returns:
+      Images (N, H, W, C) in [0, 1].
+
+    Raises:
+      ValueError: unknown subset, or a set size above what it holds.
+    """
+    if subset not in numbers:
+        raise ValueError(f"subset must be one of {', '.join(numbers)}, got {subset!r}")
+    if not 1 <= set_size <= len(numbers[subset]):
+        raise ValueError(f"set_size must be between 1 and {len(numbers[subset])} in subset {subset}, got {set_size}")
+    number = numbers[subset][jnp.asarray(index, jnp.uint32) % jnp.uint32(set_size)]
+    return pixels[number].astype(jnp.float32) / 255
+
+
+def of_files(
+    num_images: int, *, num_test: int, seed: int, groups: np.ndarray | None = None, shuffle: bool = True
+) -> dict[str, np.ndarray]:
+    """Subsets of a finite set of images.
+
+    The images are put in random order, the test images taken out first, and `a` and `b` are the halves of the rest,
+    each counted from its end inwards; of an odd rest the one in the middle is in neither. A set of N images is the
+    first N of its subset.
+
+    With groups none has images in two subsets. Random groups are put in the test set while they fit, the others, the
+    largest first, in the smaller half.
+
+    Args:
+      num_images: images in all.
+      num_test: images of the test set, at least 1; with groups, at most.
+      seed: chooses the order.
+      groups: labels (num_images,), such as who is shown.
+      shuffle: False keeps the order of the images, and of the groups by their first image.
+
+    Returns:
+      {"a": numbers, "b": numbers, "test": numbers}, none of them empty.
+
+    Raises:
+      ValueError: a subset would be empty.
+    """
+    if not 1 <= num_test <= num_images - 2:
+        raise ValueError(f"num_test must be from 1 to {num_images - 2}, got {num_test}")
+    order = np.arange(num_images)
+    if shuffle:
+        order = np.asarray(jax.random.permutation(jax.random.key(seed), num_images))
+    if groups is None:
+        rest = order[num_test:]
+        half = len(rest) // 2
+        return {"a": rest[:half], "b": rest[::-1][:half], "test": order[:num_test]}
+    subset = _place_groups(np.asarray(groups)[order], num_test)
+    split = {"a": order[subset == 0], "b": order[subset == 1][::-1], "test": order[subset == 2]}
+    empty = [name for name, numbers in split.items() if not len(numbers)]
+    if empty:
+        raise ValueError(f"the groups are too few or too large for num_test = {num_test}: no image for {empty[0]}")
+    return split
+
+
+def _place_groups(labels: np.ndarray, num_test: int) -> np.ndarray:
+    """Number of the subset, a, b or test, of each image of an ordered set."""
+    _, first, group, sizes = np.unique(labels, return_index=True, return_inverse=True, return_counts=True)
+    place, filled = np.full(len(sizes), -1), [0, 0, 0]
+    for number in np.argsort(first):
+        if filled[2] + sizes[number] <= num_test:
+            place[number] = 2
+            filled[2] += sizes[number]
+    rest = [number for number in np.argsort(first) if place[number] < 0]
+    for number in sorted(rest, key=lambda number: -sizes[number]):
+        place[number] = int(filled[1] < filled[0])
+        filled[place[number]] += sizes[number]
+    return place[group]

@@ -1,0 +1,249 @@
+"""Image sets from files: what is kept, in which order, and the same after a kill."""
+
+import io
+import json
+import os
+import signal
+import subprocess
+import sys
+import tarfile
+import zipfile
+
+import numpy as np
+import pytest
+from PIL import Image
+from test_pipeline import ROOT
+
+from gahr.data import faces, files
+from gahr.prepare import prepare
+from gahr.progress import Progress
+
+RECIPE = faces.Recipe(size=20)
+NUMBER = 2000
+COPIES = {70: 7, 1999: 7, 1203: 1202, 900: 250}  # file -> the earlier one that it nearly is
+BROKEN = (3, 512, 1023, 1024, 1998)
+
+
+def pattern(rng, height, width):
+    """RGB image of 6 x 6 random colours, smoothly enlarged."""
+    return Image.fromarray(rng.integers(0, 256, (6, 6, 3), dtype=np.uint8)).resize((width, height), 2)
+
+
+def name_of(number):
+    return f"{'early' if number < 800 else 'late'}/{number:05}.png"
+
+
+def encoded(image, kind="PNG", **options):
+    file = io.BytesIO()
+    image.save(file, kind, **options)
+    return file.getvalue()
+
+
+@pytest.fixture(scope="module")
+def contents():
+    """File name -> bytes of 2,000 image files of several sizes, some broken, some copies."""
+    rng = np.random.default_rng(0)
+    images = [pattern(rng, 20 + i % 7, 20 + i % 5) for i in range(NUMBER)]
+    for copy, first in COPIES.items():
+        images[copy] = images[first].point(lambda value: 30 + value // 2)
+    contents = {name_of(i): encoded(image, compress_level=1) for i, image in enumerate(images)}
+    whole = contents[name_of(BROKEN[0])]
+    wide = encoded(Image.fromarray(np.full((30, 30), 30_000, np.uint16)))
+    small = encoded(Image.new("RGB", (25, 19)))
+    broken = (whole[: len(whole) // 2], b"", b"text", wide, small)
+    return contents | {name_of(i): content for i, content in zip(BROKEN, broken, strict=True)}
+
+
+@pytest.fixture(scope="module")
+def folder(contents, tmp_path_factory):
+    path = tmp_path_factory.mktemp("source") / "images"
+    for part in ("early", "late"):
+        (path / part).mkdir(parents=True)
+    for name in sorted(contents, key=lambda name: name[::-1]):
+        (path / name).write_bytes(contents[name])
+    (path / ".hidden").write_bytes(b"not listed")
+    return path
+
+
+@pytest.fixture(scope="module")
+def prepared(folder, tmp_path_factory):
+    out = tmp_path_factory.mktemp("prepared") / "set.npz"
+    lines = []
+    progress = Progress("off")
+    progress.line = lines.append
+    return out, prepare(folder, out, recipe=RECIPE, progress=progress), lines
+
+
+def test_counts_order_and_names_are_those_planted(prepared, contents):
+    out, counts, lines = prepared
+    dropped = {*BROKEN, *COPIES}
+    kept = [name_of(i) for i in range(NUMBER) if i not in dropped]
+    assert {key: counts[key] for key in ("read", "unreadable", "duplicates", "kept")} == {
+        "read": NUMBER - len(BROKEN),
+        "unreadable": len(BROKEN),
+        "duplicates": len(COPIES),
+        "kept": len(kept),
+    }
+    assert counts["pairs_above"]["0.95"] == 5  # 70 and 1999 are copies of each other too
+    with np.load(out) as arrays:
+        assert arrays["names"].tolist() == kept
+        assert arrays["unreadable"].tolist() == [name_of(i) for i in BROKEN]
+        assert json.loads(str(arrays["counts"])) == counts
+        assert len(np.unique(arrays["hashes"])) == len(kept)
+        assert "groups" not in arrays
+        for i in (0, 500, len(kept) - 1):
+            pixels = np.asarray(Image.open(io.BytesIO(contents[kept[i]])))
+            top, left = ((length - min(pixels.shape[:2])) // 2 for length in pixels.shape[:2])
+            square = pixels[top:, left:][: min(pixels.shape[:2]), : min(pixels.shape[:2])]
+            small = np.asarray(Image.fromarray(square).resize((20, 20), Image.Resampling.BICUBIC), float)
+            assert np.abs(arrays["images"][i, ..., 0] - small.mean(-1)).max() <= 0.5
+    assert len(lines) == len(BROKEN)
+    reasons = ("truncated", "not an image", "not an image", "more than 8 bits", "19 pixels is below the size 20")
+    for line, number, reason in zip(lines, BROKEN, reasons, strict=True):
+        assert name_of(number) in line
+        assert reason in line
+    assert [path.name for path in out.parent.iterdir()] == [out.name]
+
+
+def test_the_same_input_makes_the_same_file(prepared, folder, tmp_path):
+    prepare(folder, tmp_path / "set.npz", recipe=RECIPE)
+    assert (tmp_path / "set.npz").read_bytes() == prepared[0].read_bytes()
+
+
+KILLED = """
+import os, signal, sys
+from test_prepare import *
+task, point, source, out = sys.argv[1], int(sys.argv[2]), *sys.argv[3:]
+def kill():
+    os.kill(os.getpid(), signal.SIGKILL)
+class Killer(Progress):
+    def update(self, name, done, total, *, note=""):
+        if name == task and done >= point: kill()
+if task == "save":
+    np.savez = lambda file, **arrays: (file.write(b"half"), file.flush(), kill())
+prepare(source, out, recipe=RECIPE, progress=Killer("off"))
+"""
+
+
+def test_a_killed_call_goes_on_to_the_same_file(prepared, folder, tmp_path):
+    out = tmp_path / "set.npz"
+    for task, point in (("images", 1024), ("pairs, in blocks", 1), ("save", 0)):
+        environment = os.environ | {"PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'tests'}"}
+        line = [sys.executable, "-c", KILLED, task, str(point), str(folder), str(out)]
+        result = subprocess.run(line, env=environment, check=False, capture_output=True, text=True, timeout=120)
+        assert result.returncode == -signal.SIGKILL, result.stderr
+        assert not out.exists()
+        log = tmp_path / "set.npz.work" / "log.jsonl"
+        if task == "images":
+            assert [json.loads(line)["step"] for line in log.read_text().splitlines()] == [512, 1024]
+            with open(log, "a") as file:
+                file.write('{"step": 1536, "unread')  # as if the kill had come a moment later
+    with pytest.raises(ValueError, match="begun with other options"):
+        prepare(folder, out, recipe=RECIPE._replace(grey="luma"))
+    seen = []
+    progress = Progress("off")
+    progress.update = lambda task, done, total, note="": seen.append((task, done))
+    assert prepare(folder, out, recipe=RECIPE, progress=progress) == prepared[1]
+    assert seen[0] == ("images", NUMBER)  # nothing is decoded again
+    assert out.read_bytes() == prepared[0].read_bytes()
+    assert [path.name for path in tmp_path.iterdir()] == ["set.npz"]
+
+
+@pytest.mark.parametrize("kind", ["zip", "tar", "tar.gz"])
+def test_archives_hold_the_same_images_as_the_folder(contents, prepared, tmp_path, kind):
+    path = tmp_path / f"images.{kind}"
+    names = sorted(contents, key=lambda name: name[::-1])
+    if kind == "zip":
+        with zipfile.ZipFile(path, "w") as archive:
+            for name in names:
+                archive.writestr(name, contents[name])
+    else:
+        with tarfile.open(path, "w:gz" if kind == "tar.gz" else "w") as archive:
+            for name in names:
+                member = tarfile.TarInfo(name)
+                member.size = len(contents[name])
+                archive.addfile(member, io.BytesIO(contents[name]))
+    assert prepare(path, tmp_path / "set.npz", recipe=RECIPE) == prepared[1]
+    mine, other = (files.read_set(file) for file in (tmp_path / "set.npz", prepared[0]))
+    assert mine.digest == other.digest
+    assert np.array_equal(mine.names, other.names)
+
+
+def test_strict_and_unusable_sources_are_errors(folder, tmp_path):
+    with pytest.raises(ValueError, match=r"early/00003\.png cannot be read: .*truncated"):
+        prepare(folder, tmp_path / "set.npz", recipe=RECIPE, strict=True)
+    with pytest.raises(ValueError, match=r"early/00003\.png"):  # remembered by the partial work
+        prepare(folder, tmp_path / "set.npz", recipe=RECIPE, strict=True)
+    (tmp_path / "texts").mkdir()
+    with pytest.raises(ValueError, match="holds no files"):
+        prepare(tmp_path / "texts", tmp_path / "none.npz", recipe=RECIPE)
+    (tmp_path / "texts" / "a.txt").write_text("a")
+    with pytest.raises(ValueError, match=r"no image of .* can be used, such as a\.txt: not an image"):
+        prepare(tmp_path / "texts", tmp_path / "none.npz", recipe=RECIPE)
+    with pytest.raises(ValueError, match="lies in the folder"):
+        prepare(tmp_path / "texts", tmp_path / "texts" / "set.npz", recipe=RECIPE)
+    (tmp_path / "full.npz").touch()
+    with pytest.raises(ValueError, match="exists; give another name"):
+        prepare(folder, tmp_path / "full.npz", recipe=RECIPE)
+    with pytest.raises(ValueError, match=r"grey must be one of mean, luma, none, got 'gray'"):
+        prepare(folder, tmp_path / "set.npz", recipe=RECIPE._replace(grey="gray"))
+
+
+@pytest.fixture
+def people(tmp_path):
+    """A .npz of 60 images of 12 people, image 9 a copy of image 4."""
+    rng = np.random.default_rng(1)
+    images = np.stack([np.asarray(pattern(rng, 24, 24).convert("L")) for _ in range(60)])
+    images[9] = images[4]
+    np.savez(tmp_path / "people.npz", images=images, person_id=np.arange(60) % 12)
+    return tmp_path / "people.npz"
+
+
+def test_groups_stay_with_their_images(people, tmp_path):
+    prepare(people, tmp_path / "set.npz", recipe=RECIPE._replace(size=24), groups="person_id")
+    held = files.read_set(tmp_path / "set.npz")
+    expected = np.delete(np.arange(60), 9)
+    np.testing.assert_array_equal(held.groups, expected % 12)
+    np.testing.assert_array_equal(held.images[..., 0], np.load(people)["images"][expected])
+    assert held.recipe["groups"] == "person_id"
+    np.save(tmp_path / "labels.npy", np.arange(60) % 12)
+    prepare(people, tmp_path / "other.npz", recipe=RECIPE._replace(size=24), groups=str(tmp_path / "labels.npy"))
+    assert files.read_set(tmp_path / "other.npz").digest == held.digest
+    with pytest.raises(ValueError, match=r"got 'person'; the source holds images, person_id"):
+        prepare(people, tmp_path / "third.npz", recipe=RECIPE, groups="person")
+    np.save(tmp_path / "labels.npy", np.arange(59))
+    with pytest.raises(ValueError, match="one label for each of 60 files"):
+        prepare(people, tmp_path / "third.npz", recipe=RECIPE, groups=str(tmp_path / "labels.npy"))
+
+
+def command(*arguments):
+    line = [sys.executable, str(ROOT / "launch" / "prepare.py"), *map(str, arguments)]
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    return subprocess.run(line, capture_output=True, text=True, timeout=120, check=False, env=environment)
+
+
+def test_the_command_prints_what_it_kept(people, tmp_path):
+    out = tmp_path / "set.npz"
+    result = command(people, out, "--size=20", "--groups=person_id", "--grey=none", "--threshold=0.99")
+    assert result.returncode == 0, result.stderr
+    assert result.stdout.splitlines()[0] == f"{out}: 60 read, 0 unreadable, 1 duplicates, 59 kept"
+    assert "pairs of correlation above 0.95: 1" in result.stdout
+    assert files.read_set(out).images.shape == (59, 20, 20, 3)
+    assert files.read_set(out).recipe["threshold"] == 0.99
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--recipe=celebra"], "unknown recipe 'celebra'; did you mean celeba?"),
+        (["--margins=1,2,x,4"], "margins must be four whole numbers, got 1,2,x,4"),
+        (["--margins=1,2"], "margins must be four numbers"),
+        ([], "can be used"),
+    ],
+)
+def test_a_bad_command_is_one_clear_line(people, tmp_path, options, message):
+    result = command(people, tmp_path / "set.npz", *options, "--progress=off")
+    assert result.returncode == 1
+    (line,) = result.stderr.strip().splitlines()
+    assert line.startswith("error: ")
+    assert message in line
