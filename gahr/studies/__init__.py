@@ -1,5 +1,5 @@
 """One module per figure: analyze -> arrays, check -> theory beside measurement, draw -> Figure."""
 
-from gahr.studies import disks, eigenbasis, slopes
+from gahr.studies import card, disks, eigenbasis, slopes
 
-STUDIES = {"disks": disks, "eigenbasis": eigenbasis, "slopes": slopes}
+STUDIES = {"card": card, "disks": disks, "eigenbasis": eigenbasis, "slopes": slopes}
