@@ -280,7 +280,7 @@ def _kl_checks(arrays: Mapping[str, np.ndarray], standard_errors: float | None) 
             theory, distance = f"{arrays['kl/theory']:.4g}", abs(kl - arrays["kl/theory"])
             if standard_errors is not None:
                 verdict = (f"within {standard_errors:g} errors", bool(distance <= standard_errors * error))
-        tails = f"below {below:.2g}, above at most {above:.2g}"
+        tails = f"below {f'{below:.2g}' if np.isfinite(below) else 'unknown, no fall'}, above at most {above:.2g}"
         checks.append(
             Check(
                 f"KL(Gaussian images, {name}), nats, sigma {fine[0]:.2g} to {fine[-1]:.2g}",
