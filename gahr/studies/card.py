@@ -217,7 +217,10 @@ def _divergences(
         ratio = (spectrum + sigma**2) / (_SHRUNK_VARIANCE * spectrum + sigma**2)
         return float(np.sum(ratio - 1 - np.log(ratio)) / 2)
 
-    return arrays | {"kl/theory": divergence(fine[0]) - divergence(fine[-1])}
+    variances = (fine**2)[:, None]
+    gains = [law / (law + variances) for law in (spectrum[None], _SHRUNK_VARIANCE * spectrum[None])]
+    integrand = np.sum((gains[0] - gains[1]) ** 2 * (spectrum[None] + variances) / variances, 1)
+    return arrays | {"kl/theory": divergence(fine[0]) - divergence(fine[-1]), "kl/theory_integrand": integrand}
 
 
 def check(arrays: Mapping[str, np.ndarray], *, standard_errors: float | None = None) -> list[Check]:

@@ -19,30 +19,35 @@ def draw(arrays: Mapping[str, np.ndarray], *, title: str = ""):
     looks = {name: _look(i) for i, name in enumerate(names)}
     rows = -(-len(names) // _COLUMNS)
     with plt.rc_context(STYLE):
-        figure = plt.figure(figsize=(7.0, 1.8 * rows + 2.9), layout="constrained")
+        figure = plt.figure(figsize=(7.0, 1.8 * rows + 4.2), layout="constrained")
         figure.suptitle(title)
-        above, below = figure.subfigures(2, 1, height_ratios=(1.8 * rows, 2.6))
-        panels = above.subplots(rows, min(len(names), _COLUMNS), sharex=True, sharey=True, squeeze=False)
-        for axes in panels.flat[len(names) :]:
-            axes.set_axis_off()
-        for axes, name, exact in zip(panels.flat, names, arrays["exact"], strict=False):
-            _draw_errors(axes, arrays, name, looks[name]["color"])
-            axes.set_title(f"{name}{', exact' if exact else ''}")
-        for axes in panels[:, 0]:
-            axes.set_ylabel("dimensions")
-        for axes in panels.flat[max(0, len(names) - panels.shape[1]) : len(names)]:
-            axes.set_xlabel(_LABEL)
-        panels.flat[0].legend(loc="best")
-        slope, symmetry, bias, kl = below.subplots(1, 4)
+        above, below = figure.subfigures(2, 1, height_ratios=(1.8 * rows, 4.2))
+        _draw_top(above, arrays, names, rows)
+        panels = below.subplots(2, 3)
+        ratio, slope, symmetry, bias, kl, key = panels.flat
         for name in names:
-            _draw_identities(slope, symmetry, bias, arrays, name, looks[name])
+            _draw_identities(ratio, slope, symmetry, bias, arrays, name, looks[name])
         _draw_kl(kl, arrays, looks)
-        for axes in (slope, symmetry, bias, kl):
-            axes.set_xscale("log")
-            axes.set_xlabel(_LABEL)
-        handles, labels = symmetry.get_legend_handles_labels()
-        below.legend(handles, labels, loc="outside lower center", ncols=min(len(names), 5))
+        for axes in panels.flat[:-1]:
+            axes.set(xscale="log", xlabel=_LABEL)
+        _draw_key(key, names, arrays["exact"], looks)
     return figure
+
+
+def _draw_top(figure, arrays, names: list[str], rows: int) -> None:
+    panels = figure.subplots(rows, min(len(names), _COLUMNS), sharex=True, sharey=True, squeeze=False)
+    for axes in panels.flat[len(names) :]:
+        axes.set_axis_off()
+    for i, (axes, name) in enumerate(zip(panels.flat, names, strict=False)):
+        _draw_errors(axes, arrays, name, COLOURS[i % len(COLOURS)])
+        axes.set_title(f"{name}{', exact' if arrays['exact'][i] else ''}", fontsize=8 if len(name) < 22 else 6)
+    curves = np.concatenate([arrays[f"{name}/{field}"][:, 0] for name in names for field in ("mse", "trace")])
+    panels.flat[0].set_ylim(curves.min() / 2, 1.5 * max(curves.max(), np.prod(arrays["shape"])))
+    for axes in panels[:, 0]:
+        axes.set_ylabel("dimensions")
+    for axes in panels.flat[max(0, len(names) - panels.shape[1]) : len(names)]:
+        axes.set_xlabel(_LABEL)
+    panels.flat[0].legend(loc="lower left")
 
 
 def _look(i: int) -> dict:
@@ -59,21 +64,38 @@ def _draw_errors(axes, arrays, name: str, colour: str) -> None:
     axes.axhline(np.prod(arrays["shape"]), color="grey", lw=0.7, ls=":")
 
 
-def _draw_identities(slope, symmetry, bias, arrays, name: str, look: dict) -> None:
-    sigmas = arrays["sigmas"]
+def _draw_identities(ratio, slope, symmetry, bias, arrays, name: str, look: dict) -> None:
+    sigmas, mse = arrays["sigmas"], arrays[f"{name}/mse"][:, 0]
     get = lambda field: arrays[f"{name}/{field}"][:, 0]
+    error = arrays[f"{name}/excess"][:, 1] * get("trace") / mse**2
+    ratio.errorbar(sigmas, get("trace") / mse, 2 * error, **look, lw=1)
+    ratio.axhline(1, color="black", lw=0.7, ls=":")
     slope.plot(sigmas, get("measured_slope"), color=look["color"])
     slope.plot(sigmas, get("slope"), **look, ls="")
-    symmetry.plot(sigmas, get("asymmetry"), **look, label=name)
+    symmetry.plot(sigmas, get("asymmetry"), **look)
     bias.loglog(sigmas, np.maximum(get("homogeneity_error"), 1e-8), **look)
-    slope.set(title=r"PSNR slope; $|J|^2\,/\,$tr $J$")
-    symmetry.set(title=r"$|J-J^T|\,/\,|J|$")
-    bias.set(title=r"$|D(cy)-cD(y)|\,/\,|cD(y)|$")
+    ratio.set(title=r"tr $J\,/\,$(mse $d\,/\,\sigma^2$); exact: 1", yscale="log")
+    slope.set(title=r"PSNR slope and $|J|^2\,/\,$tr $J$")
+    symmetry.set(title=r"$|J-J^T|\,/\,|J|$; exact: 0")
+    bias.set(title=r"$|D(cy)-cD(y)|\,/\,|cD(y)|$; bias-free: 0")
 
 
 def _draw_kl(axes, arrays, looks: Mapping[str, dict]) -> None:
     fine = arrays["kl/sigmas"]
+    axes.loglog(fine, arrays["kl/theory_integrand"], color="black", lw=0.8)
     for name in map(str, arrays["kl/names"]):
-        look = looks.get(name, dict(color="black", ls="--"))
-        axes.loglog(fine, arrays[f"kl/{name}/integrand"], **{"markevery": 4, **look})
-    axes.set(title="KL integrand, nats")
+        look = looks.get(name, dict(color="black", marker="x", ms=3.5, mew=0.8, ls=""))
+        axes.loglog(fine, arrays[f"kl/{name}/integrand"], **look, markevery=4)
+    axes.set(title="KL integrand (nats), Gaussian images")
+
+
+def _draw_key(axes, names: list[str], exact: np.ndarray, looks: Mapping[str, dict]) -> None:
+    axes.set_axis_off()
+    for name, known in zip(names, exact, strict=True):
+        axes.plot([], [], **looks[name], label=f"{name}{', exact' if known else ''}")
+    axes.plot([], [], color="grey", label="slope panel: measured slope")
+    axes.plot([], [], "o", ms=3, mfc="none", color="grey", label=r"slope panel: $|J|^2\,/\,$tr $J$")
+    axes.plot([], [], "x", ms=3.5, color="black", label="KL panel: half the contrast")
+    axes.plot([], [], color="black", lw=0.8, label="KL panel: the same, theory")
+    axes.plot([], [], ":", color="grey", lw=0.7, label="top: number of pixels")
+    axes.legend(loc="center left", bbox_to_anchor=(-0.1, 0.5))
