@@ -47,7 +47,6 @@ def _draw_top(figure, arrays, names: list[str], rows: int) -> None:
         axes.set_ylabel("dimensions")
     for axes in panels.flat[max(0, len(names) - panels.shape[1]) : len(names)]:
         axes.set_xlabel(_LABEL)
-    panels.flat[0].legend(loc="lower left")
 
 
 def _look(i: int) -> dict:
@@ -57,10 +56,10 @@ def _look(i: int) -> dict:
 def _draw_errors(axes, arrays, name: str, colour: str) -> None:
     sigmas = arrays["sigmas"]
     get = lambda field: arrays[f"{name}/{field}"]
-    axes.loglog(sigmas, get("mse")[:, 0], color=colour, label=r"mse $d\,/\,\sigma^2$")
-    axes.loglog(sigmas, get("trace")[:, 0], "--", color="black", lw=1.1, label=r"tr $J$")
+    axes.loglog(sigmas, get("mse")[:, 0], color=colour)
+    axes.loglog(sigmas, get("trace")[:, 0], "--", color="black", lw=1.1)
     mean, error = get("sure").T
-    axes.errorbar(sigmas, mean, 2 * error, fmt="o", ms=2.5, color=colour, mfc="white", lw=0.7, label="SURE, 2 s.e.")
+    axes.errorbar(sigmas, mean, 2 * error, fmt="o", ms=2.5, color=colour, mfc="white", lw=0.7)
     axes.axhline(np.prod(arrays["shape"]), color="grey", lw=0.7, ls=":")
 
 
@@ -93,9 +92,12 @@ def _draw_key(axes, names: list[str], exact: np.ndarray, looks: Mapping[str, dic
     axes.set_axis_off()
     for name, known in zip(names, exact, strict=True):
         axes.plot([], [], **looks[name], label=f"{name}{', exact' if known else ''}")
+    axes.plot([], [], color="grey", label=r"top: mse $d\,/\,\sigma^2$")
+    axes.plot([], [], "--", color="black", lw=1.1, label=r"top: tr $J$")
+    axes.errorbar([], [], [], fmt="o", ms=2.5, color="grey", mfc="white", label="top: SURE, two standard errors")
+    axes.plot([], [], ":", color="grey", lw=0.7, label="top: number of pixels")
     axes.plot([], [], color="grey", label="slope panel: measured slope")
     axes.plot([], [], "o", ms=3, mfc="none", color="grey", label=r"slope panel: $|J|^2\,/\,$tr $J$")
     axes.plot([], [], "x", ms=3.5, color="black", label="KL panel: half the contrast")
     axes.plot([], [], color="black", lw=0.8, label="KL panel: the same, theory")
-    axes.plot([], [], ":", color="grey", lw=0.7, label="top: number of pixels")
     axes.legend(loc="center left", bbox_to_anchor=(-0.1, 0.5))
