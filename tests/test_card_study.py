@@ -70,6 +70,13 @@ def test_the_integrand_between_two_gaussians_is_its_closed_form(arrays):
     assert integral == pytest.approx(float(arrays["kl/theory"]), rel=5e-3)
 
 
+def test_the_slope_of_the_mean_mse_is_that_of_exact_jacobians(arrays):
+    for name in ("Gaussian", "mixture"):
+        found, theory = study.slope_of_mean(arrays, name), arrays[f"{name}/slope"][:, 0]
+        np.testing.assert_allclose(found[1:-1], theory[1:-1], atol=0.08)  # levels 8 dB apart
+    assert abs(study.slope_of_mean(arrays, "smoothing filter") - arrays["smoothing filter/slope"][:, 0]).max() > 0.2
+
+
 def test_images_of_the_mixture_have_its_mean_and_covariance():
     laws = [
         (jnp.full((1, 2, 1), mean), jnp.array([0.5, 0.1]), jnp.eye(2).reshape(2, 1, 2, 1)) for mean in (-1.0, 0.0, 2.0)
@@ -80,14 +87,16 @@ def test_images_of_the_mixture_have_its_mean_and_covariance():
     np.testing.assert_allclose(np.cov(drawn.T), spread + np.diag([0.5, 0.1]), atol=0.06)
 
 
-def test_crops_are_parts_of_the_picture(tmp_path):
-    crops, more = study._crops(files.photograph(), 24, 6, 50)
+def test_crops_are_different_parts_of_the_picture():
+    path, picture = files.photograph(), files.read_image(files.photograph())
+    crops = files.crops(path, size=24, number=6)
     assert crops.shape == (6, 24, 24, 1)
-    assert more.shape == (50, 24, 24, 1)
-    picture = files.read_image(files.photograph())
     np.testing.assert_array_equal(crops[0], picture[:24, :24])
+    assert len(np.unique(files.crops(path, size=24, number=500), axis=0)) == 500
     with pytest.raises(ValueError, match="too small for crops of 600"):
-        study._crops(files.photograph(), 600, 2, 2)
+        files.crops(path, size=600, number=2)
+    with pytest.raises(ValueError, match="different crops"):
+        files.crops(path, size=510, number=2000)
 
 
 @pytest.mark.parametrize(("field", "value"), [("num_images", 1), ("num_levels", 1), ("lowest_db", 50.0)])

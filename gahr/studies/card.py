@@ -21,7 +21,7 @@ from gahr.data import files
 from gahr.denoiser import at, bind, blind
 from gahr.models import published
 from gahr.progress import Progress
-from gahr.studies.card_figure import draw
+from gahr.studies.card_figure import draw, slope_of_mean
 from gahr.studies.common import Check, Run, check_counts
 from gahr.types import Array, Key, NoiseDenoiser
 
@@ -87,7 +87,8 @@ def analyze(
     """
     if weights:
         networks = {Path(name).stem: bind(*published.load(Path(name))) for name in weights.split("+")}
-        clean, fitted = _crops(Path(image) if image else files.photograph(), size, num_images, num_fit)
+        file = Path(image) if image else files.photograph()
+        clean, fitted = (jnp.asarray(files.crops(file, size=size, number=n)) for n in (num_images, num_fit))
     else:
         networks = {name: run.denoiser for name, run in runs.items()}
         run = next(iter(runs.values()))
@@ -172,22 +173,6 @@ def _smooth(noisy: Array) -> Array:
     return noisy
 
 
-def _crops(path: Path, size: int, number: int, num_fit: int) -> tuple[Array, Array]:
-    """Crops of an image that overlap as little as their number allows, and those to fit to."""
-    picture = files.read_image(path)
-    height, width = (side - size + 1 for side in picture.shape[:2])
-    if min(height, width) < 2:
-        raise ValueError(f"{path} is {picture.shape[1]} x {picture.shape[0]} pixels, too small for crops of {size}")
-
-    def crops(count: int) -> Array:
-        rows = max(2, round(np.sqrt(count * height / width)))
-        corners = [np.linspace(0, span - 1, n).astype(int) for span, n in ((height, rows), (width, -(-count // rows)))]
-        found = [picture[i : i + size, j : j + size] for i in corners[0] for j in corners[1]]
-        return jnp.asarray(np.stack(found[:count]))
-
-    return crops(number), crops(num_fit)
-
-
 def _divergences(
     subjects: Mapping[str, _Subject],
     law: tuple[Array, Array, Array],
@@ -258,7 +243,7 @@ def check(arrays: Mapping[str, np.ndarray], *, standard_errors: float | None = N
             _departure(f"{label}: |SURE - mse| d / sigma^2", get("sure_error"), standard_errors, theory="0"),
             Check(
                 f"{label}: |J|^2 / tr J",
-                ideal.format(f"PSNR slope {_range(get('measured_slope')[:, 0])}"),
+                ideal.format(f"PSNR slope {_range(slope_of_mean(arrays, name))}"),
                 _range(get("slope")[:, 0]),
             ),
         ]

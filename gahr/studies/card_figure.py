@@ -17,7 +17,7 @@ def draw(arrays: Mapping[str, np.ndarray], *, title: str = ""):
 
     names = [str(name) for name in arrays["names"]]
     looks = {name: _look(i) for i, name in enumerate(names)}
-    rows = -(-len(names) // _COLUMNS)
+    rows = -(-len(names) // _COLUMNS)  # of the upper panels, with about as many in each
     with plt.rc_context(STYLE):
         figure = plt.figure(figsize=(7.0, 1.8 * rows + 4.2), layout="constrained")
         figure.suptitle(title)
@@ -35,7 +35,7 @@ def draw(arrays: Mapping[str, np.ndarray], *, title: str = ""):
 
 
 def _draw_top(figure, arrays, names: list[str], rows: int) -> None:
-    panels = figure.subplots(rows, min(len(names), _COLUMNS), sharex=True, sharey=True, squeeze=False)
+    panels = figure.subplots(rows, -(-len(names) // rows), sharex=True, sharey=True, squeeze=False)
     for axes in panels.flat[len(names) :]:
         axes.set_axis_off()
     for i, (axes, name) in enumerate(zip(panels.flat, names, strict=False)):
@@ -47,6 +47,7 @@ def _draw_top(figure, arrays, names: list[str], rows: int) -> None:
         axes.set_ylabel("dimensions")
     for axes in panels.flat[max(0, len(names) - panels.shape[1]) : len(names)]:
         axes.set_xlabel(_LABEL)
+        axes.tick_params(labelbottom=True)
 
 
 def _look(i: int) -> dict:
@@ -69,7 +70,7 @@ def _draw_identities(ratio, slope, symmetry, bias, arrays, name: str, look: dict
     error = arrays[f"{name}/excess"][:, 1] * get("trace") / mse**2
     ratio.errorbar(sigmas, get("trace") / mse, 2 * error, **look, lw=1)
     ratio.axhline(1, color="black", lw=0.7, ls=":")
-    slope.plot(sigmas, get("measured_slope"), color=look["color"])
+    slope.plot(sigmas, slope_of_mean(arrays, name), color=look["color"])
     slope.plot(sigmas, get("slope"), **look, ls="")
     symmetry.plot(sigmas, get("asymmetry"), **look)
     bias.loglog(sigmas, np.maximum(get("homogeneity_error"), 1e-8), **look)
@@ -77,6 +78,14 @@ def _draw_identities(ratio, slope, symmetry, bias, arrays, name: str, look: dict
     slope.set(title=r"PSNR slope and $|J|^2\,/\,$tr $J$")
     symmetry.set(title=r"$|J-J^T|\,/\,|J|$; exact: 0")
     bias.set(title=r"$|D(cy)-cD(y)|\,/\,|cD(y)|$; bias-free: 0")
+
+
+def slope_of_mean(arrays: Mapping[str, np.ndarray], name: str) -> np.ndarray:
+    """PSNR slope (S,) of the mse's mean over the images, d ln mse / d ln sigma^2: |J|^2 / tr J of an exact denoiser.
+
+    The slope of the mean PSNR, `Card.measured_slope`, is another where images differ much in their mse.
+    """
+    return 1 + np.gradient(np.log(arrays[f"{name}/mse"][:, 0]), np.log(arrays["sigmas"])) / 2
 
 
 def _draw_kl(axes, arrays, looks: Mapping[str, dict]) -> None:
@@ -96,7 +105,7 @@ def _draw_key(axes, names: list[str], exact: np.ndarray, looks: Mapping[str, dic
     axes.plot([], [], "--", color="black", lw=1.1, label=r"top: tr $J$")
     axes.errorbar([], [], [], fmt="o", ms=2.5, color="grey", mfc="white", label="top: SURE, two standard errors")
     axes.plot([], [], ":", color="grey", lw=0.7, label="top: number of pixels")
-    axes.plot([], [], color="grey", label="slope panel: measured slope")
+    axes.plot([], [], color="grey", label="slope panel: measured, of the mean mse")
     axes.plot([], [], "o", ms=3, mfc="none", color="grey", label=r"slope panel: $|J|^2\,/\,$tr $J$")
     axes.plot([], [], "x", ms=3.5, color="black", label="KL panel: half the contrast")
     axes.plot([], [], color="black", lw=0.8, label="KL panel: the same, theory")
