@@ -47,8 +47,13 @@ def at(noise_denoiser: NoiseDenoiser, sigma: Array) -> Denoiser:
 
 
 def blind(denoiser: Denoiser) -> NoiseDenoiser:
-    """View of a blind denoiser as one that is told sigma, and ignores it."""
-    return lambda noisy, sigma: denoiser(noisy)
+    """View of a blind denoiser as one that is told sigma, and ignores it; a pytree, as `bind` makes."""
+    return Partial(_without_sigma, as_argument(denoiser))
+
+
+def _without_sigma(denoiser: Denoiser, noisy: Array, sigma: Array) -> Array:
+    del sigma
+    return denoiser(noisy)
 
 
 def residual(denoiser: Denoiser, noisy: Array) -> Array:

@@ -28,25 +28,46 @@ def config(argument):
 
 @jax.jit
 def from_the_prior(noisy, sigma):
-    """Posterior mean, tr Cov / sigma^2 and effective sample size with images drawn from their own law as proposals."""
+    """Posterior mean, its standard error, tr Cov / sigma^2 and effective samples, with the prior as the proposals."""
     images = jax.vmap(functools.partial(disks.sample, size=SIZE))(jax.random.split(jax.random.key(5), 600_000))
     weights = jax.nn.softmax(-jnp.sum((noisy[None] - images) ** 2, (1, 2, 3)) / (2 * sigma**2))
     mean = jnp.tensordot(weights, images, 1)
-    trace = jnp.sum(weights * jnp.sum((images - mean[None]) ** 2, (1, 2, 3))) / sigma**2
-    return mean, trace, 1 / jnp.sum(weights**2)
+    squares = (images - mean[None]) ** 2
+    error = jnp.sqrt(jnp.tensordot(weights**2, squares, 1))
+    return mean, error, jnp.tensordot(weights, squares, 1).sum() / sigma**2, 1 / jnp.sum(weights**2)
 
 
 @pytest.mark.parametrize("sigma", [0.5, 1.0])
 def test_posterior_mean_is_that_of_the_prior_whatever_the_reference(sigma):
     noisy = noise.add_noise(jax.random.key(1), disks.render(DISK, size=SIZE), sigma)
-    mean, trace, effective = from_the_prior(noisy, sigma)
+    mean, error, trace, effective = from_the_prior(noisy, sigma)
     assert effective > 500
     other = DISK._replace(foreground=jnp.float32(0.6), row=jnp.float32(4.1))
     for reference in (DISK, other):
         found = posterior_mean(noisy, sigma, jax.random.key(2), reference, size=SIZE, num_samples=40_000)
-        np.testing.assert_allclose(found.mean, mean, atol=0.02)  # spread 0.3 over the root of 500, and 64 pixels
+        both = np.hypot(error, found.standard_error)
+        assert np.all(abs(found.mean - mean) < 4 * both)  # 64 pixels
+        assert both.max() < 0.02
         assert found.trace == pytest.approx(float(trace), rel=0.05)
         assert found.effective > 500
+
+
+def test_a_standard_error_is_the_spread_over_keys():
+    noisy = noise.add_noise(jax.random.key(1), disks.render(DISK, size=SIZE), 0.5)
+    keys = jax.random.split(jax.random.key(6), 200)
+    one = functools.partial(posterior_mean, size=SIZE, num_samples=500)
+    found = jax.jit(jax.vmap(lambda key: one(noisy, 0.5, key, DISK)))(keys)
+    assert np.sqrt((found.standard_error**2).mean()) == pytest.approx(np.sqrt(found.mean.var(0).mean()), rel=0.15)
+
+
+def test_rejection_of_every_proposal_is_a_clear_value_and_an_error_of_the_study():
+    outside = disks.render(DISK, size=SIZE) + 40  # no grey level in [0, 1] is near
+    found = posterior_mean(outside, 0.01, jax.random.key(2), DISK, size=SIZE, num_samples=64)
+    assert found.effective == 0
+    np.testing.assert_array_equal(found.mean, disks.render(DISK, size=SIZE))
+    assert np.all(exact_jacobian(outside, 0.01, jax.random.key(2), DISK, size=SIZE, num_samples=64) == 0)
+    with pytest.raises(ValueError, match=r"sigma = 0\.01; raise study\.analysis\.num_samples, 64 now"):
+        study._require_samples(found.effective, 0.01, 64)
 
 
 def test_small_noise_leaves_the_projection_on_the_tangent_space():

@@ -3,6 +3,7 @@
 import functools
 import json
 import os
+import pickle
 import subprocess
 import sys
 import zipfile
@@ -18,7 +19,7 @@ from safetensors.numpy import save_file
 from gahr.build import model_of, section_of
 from gahr.denoiser import bind
 from gahr.experiment import load_denoiser
-from gahr.models import published
+from gahr.models import published, torch_file
 from gahr.models.bfcnn import BFCNN
 from gahr.models.strided_unet import StridedUNet
 from gahr.models.unet import UNet
@@ -100,6 +101,20 @@ def write_torch(path, state, *, tree=None, wrapper=None, byteorder="little"):
     return path
 
 
+def write_old_torch(path, state):
+    """As PyTorch before 1.6 did: five pickles, then size and numbers of each storage."""
+    entries = {}
+    for i, (name, array) in enumerate(state.items()):
+        strides = [stride // array.itemsize for stride in array.strides]
+        entries[name] = tensor(str(i), KINDS[str(array.dtype)], 0, array.shape, strides, array.size)
+    system = dict(protocol_version=1001, little_endian=True, type_sizes=dict(short=2, int=4, long=4))
+    pickles = [pickle.dumps(value, 2) for value in (0x1950A86A20F9469CFC6C, 1001, system)]
+    pickles += [b"\x80\x02" + ordered(entries) + b".", pickle.dumps([str(i) for i in range(len(state))], 2)]
+    sizes = (array.size.to_bytes(8, "little") + array.tobytes(order="A") for array in state.values())
+    path.write_bytes(b"".join((*pickles, *sizes)))
+    return path
+
+
 def write_npz(path, state):
     np.savez(path, **state)
     return path
@@ -110,7 +125,13 @@ def write_safetensors(path, state):
     return path
 
 
-WRITERS = {".npz": write_npz, ".safetensors": write_safetensors, ".pt": write_torch, ".pth": write_torch}
+WRITERS = {
+    ".npz": write_npz,
+    ".safetensors": write_safetensors,
+    ".pt": write_torch,
+    ".pth": write_torch,
+    ".old.pt": write_old_torch,
+}
 
 
 @pytest.mark.parametrize("channels", [1, 3])
@@ -407,12 +428,36 @@ def test_other_content_of_a_torch_file_is_an_error(options, message, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("name", "message"), [("x.pt", r"before 1\.6"), ("x.npz", "cannot be read"), ("x.safetensors", "cannot be read")]
+    ("name", "message"),
+    [("x.pt", "Ran out of input"), ("x.npz", "cannot be read"), ("x.safetensors", "cannot be read")],
 )
 def test_damaged_and_old_files_are_errors_that_name_the_file(name, message, tmp_path):
     (tmp_path / name).write_bytes(b"\x80\x02\x8a\x0al\xfc\x9cF\xf9 j\xa8P\x19.")
     with pytest.raises(ValueError, match=rf"{name}.*{message}"):
         published.load(tmp_path / name)
+
+
+def test_an_old_torch_file_cut_short_or_of_text_is_an_error(tmp_path):
+    whole = write_old_torch(tmp_path / "x.pt", state_of("bfcnn")).read_bytes()
+    for content, message in ((whole[:-1], "ends too early"), (b"text", "no file of torch"), (b"", "no file of torch")):
+        (tmp_path / "x.pt").write_bytes(content)
+        with pytest.raises(ValueError, match=rf"x\.pt is not a state dict: .*{message}"):
+            published.load(tmp_path / "x.pt")
+
+
+def test_parameters_and_shared_storages_are_tensors(tmp_path):
+    state = state_of("bfcnn")
+    numbers = np.concatenate([array.ravel() for array in state.values()])
+    entries, offset = {}, 0
+    for name, array in state.items():
+        strides = [stride // array.itemsize for stride in array.strides]
+        part = tensor("0", "FloatStorage", offset, array.shape, strides, numbers.size)
+        parameter = named("torch._utils", "_rebuild_parameter")
+        entries[name], offset = parameter + b"(" + part + b"\x88" + ordered({}) + b"tR", offset + array.size
+    found = torch_file.read(write_torch(tmp_path / "x.pt", {"all": numbers}, tree=ordered(entries)))
+    assert set(found) == set(state)
+    for name, array in state.items():
+        np.testing.assert_array_equal(found[name], array)
 
 
 @pytest.mark.parametrize("suffix", WRITERS)

@@ -1,6 +1,7 @@
 """Numbers for what a basis looks like: which part of an image it holds, and how harmonic and localised it is.
 
-`vectors` are (k, H, W, C), orthonormal, in the order of falling shrinkage; `clean` is one image (H, W, C).
+`vectors` are (k, H, W, C), orthonormal, in the order of falling shrinkage; `clean` is one image (H, W, C). Shapes that
+do not fit are a ValueError.
 """
 
 import jax
@@ -12,6 +13,7 @@ from gahr.types import Array, Key
 
 def coefficients(vectors: Array, clean: Array) -> Array:
     """<x, e_k>, (k,), image units times sqrt(d). Signs are arbitrary, as those of the vectors."""
+    _check_image(clean, vectors)
     return _rows(vectors) @ clean.ravel()
 
 
@@ -20,6 +22,8 @@ def preserved_energy(vectors: Array, shrinkage: Array, clean: Array, *, above: f
 
     1 where the image lies in the preserved subspace; a random subspace of m of d dimensions holds m / d.
     """
+    if shrinkage.shape != vectors.shape[:1]:
+        raise ValueError(f"{len(vectors)} shrinkage factors are needed, got shape {shrinkage.shape}")
     kept = jnp.where(shrinkage > above, coefficients(vectors, clean) ** 2, 0)
     return kept.sum() / jnp.sum(clean**2)
 
@@ -49,8 +53,11 @@ def principal_cosines(vectors: Array, others: Array) -> Array:
     Args:
       vectors, others: (k, H, W, C) and (l, H, W, C) that span them; they need not be orthonormal.
     """
+    rows = [_rows(span) for span in (vectors, others)]
+    if vectors.shape[1:] != others.shape[1:]:
+        raise ValueError(f"vectors of one shape are needed, got {vectors.shape} and {others.shape}")
     with jax.default_matmul_precision("highest"):
-        bases = [jnp.linalg.qr(_rows(span).T)[0] for span in (vectors, others)]
+        bases = [jnp.linalg.qr(span.T)[0] for span in rows]
         return jnp.minimum(jnp.linalg.svd(bases[0].T @ bases[1], compute_uv=False), 1)
 
 
@@ -64,6 +71,7 @@ def mean_frequency(vectors: Array) -> Array:
 
     A Fourier basis vector has its own frequency; white noise 0.383, the mean over the square [-1/2, 1/2)^2.
     """
+    _rows(vectors)
     power = jnp.sum(jnp.abs(jnp.fft.fft2(vectors, axes=(1, 2))) ** 2, -1)
     rows, columns = (np.fft.fftfreq(side) for side in vectors.shape[1:3])
     return jnp.sum(power * np.hypot(rows[:, None], columns)[None], (1, 2)) / jnp.sum(power, (1, 2))
@@ -75,6 +83,8 @@ def rank_correlation(values: Array, others: Array) -> Array:
     Of `mean_frequency` with k: 1 where frequency rises along the basis as in a Fourier basis ordered by it, 0 on
     average for white noise.
     """
+    if values.ndim != 1 or values.shape != others.shape or len(values) < 2:
+        raise ValueError(f"two sequences (k,) of one length, k >= 2, are needed, got {values.shape} and {others.shape}")
     ranks = [jnp.argsort(jnp.argsort(sequence)).astype(jnp.float32) for sequence in (values, others)]
     centred = [rank - rank.mean() for rank in ranks]
     return jnp.sum(centred[0] * centred[1]) / jnp.sqrt(jnp.sum(centred[0] ** 2) * jnp.sum(centred[1] ** 2))
@@ -92,12 +102,15 @@ def participation_ratio(vectors: Array) -> Array:
 
 def contour_mask(clean: Array, *, share: float = 0.2) -> Array:
     """Pixels (H, W) with the largest gradient of the image: the given share of them."""
+    _check_image(clean)
     strength = jnp.hypot(*_gradient(clean.sum(-1)))
     return strength > jnp.quantile(strength, 1 - share)
 
 
 def contour_share(vectors: Array, mask: Array) -> Array:
     """Share of |e_k|^2 on a mask of pixels (H, W), (k,); the mask's own share for a wave or white noise."""
+    if vectors.ndim != 4 or vectors.shape[1:3] != mask.shape:
+        raise ValueError(f"vectors (k, H, W, C) and a mask (H, W) are needed, got {vectors.shape} and {mask.shape}")
     energy = jnp.sum(vectors**2, -1)
     return jnp.sum(energy * mask[None], (1, 2)) / jnp.sum(energy, (1, 2))
 
@@ -114,6 +127,7 @@ def orientation_agreement(vectors: Array, clean: Array) -> Array:
     1 where a vector varies across the contours only (wave vector along the normal), -1 where it varies along them
     only (along the tangent), 0 for white noise and for a wave that crosses contours of all directions.
     """
+    _check_image(clean, vectors)
     down, right = _gradient(clean.sum(-1))
     squared = jnp.hypot(down, right)
     cos_image = (right**2 - down**2) / jnp.where(squared > 0, squared, 1)  # |gradient| cos 2 angle
@@ -133,5 +147,13 @@ def _gradient(image: Array) -> tuple[Array, Array]:
     return tuple(jnp.pad(difference, 1) for difference in inner)
 
 
+def _check_image(clean: Array, vectors: Array | None = None) -> None:
+    if clean.ndim != 3 or (vectors is not None and vectors.shape[1:] != clean.shape):
+        others = "" if vectors is None else f" for vectors {vectors.shape}"
+        raise ValueError(f"one image (H, W, C) is needed, got shape {clean.shape}{others}")
+
+
 def _rows(vectors: Array) -> Array:
+    if vectors.ndim != 4:
+        raise ValueError(f"vectors (k, H, W, C) are needed, got shape {vectors.shape}; a single one needs vector[None]")
     return vectors.reshape(len(vectors), -1)

@@ -1,68 +1,16 @@
 """Identities that an exact MMSE denoiser obeys, so that a trained one can be held against them."""
 
+import functools
 from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 
 from gahr import metrics, noise
-from gahr.analysis.jacobian import relative_asymmetry
+from gahr.analysis.jacobian import check_image
+from gahr.analysis.probes import asymmetry, check_images, jacobian_moments
+from gahr.denoiser import at
 from gahr.types import Array, Denoiser, Key, NoiseDenoiser
-
-
-class JacobianMoments(NamedTuple):
-    trace: Array  # (N,) estimates of tr J: effective dimension, mse d / sigma^2 of an exact MMSE denoiser
-    energy: Array  # (N,) estimates of |J|_F^2: effective dimension by the sum of squared singular values
-
-    def slope(self) -> Array:
-        """PSNR slope E |J|_F^2 / E tr J, means over the images (see `jacobian_moments`)."""
-        return self.energy.mean() / self.trace.mean()
-
-
-def jacobian_moments(
-    denoiser: Denoiser, key: Key, noisy: Array, *, num_probes: int | None = 4, chunk: int = 8
-) -> JacobianMoments:
-    """Trace and squared Frobenius norm of the Jacobian, from random probes or exactly, and without the matrix.
-
-    With random signs v, E v.(J v) = tr J and E |J v|^2 = |J|_F^2 (Hutchinson); summed over all unit vectors, both
-    are exact. An exact MMSE denoiser has
-    mse d = sigma^2 E tr J and d(mse d)/d(sigma^2) = E |J|_F^2, so its PSNR slope is E |J|_F^2 / E tr J.
-
-    Args:
-      denoiser: estimate of the clean image.
-      key: random key; image i uses fold_in(key, i).
-      noisy: images (N, H, W, C).
-      num_probes: Jacobian-vector products per image; None takes all d unit vectors, and the result is exact.
-      chunk: images treated at a time, or columns where exact; bounds the memory.
-
-    Returns:
-      JacobianMoments, one unbiased estimate per image.
-    """
-    if num_probes is None:
-        return JacobianMoments(*jax.lax.map(lambda image: _exact_moments(denoiser, image, chunk), noisy))
-
-    def moments(pair: tuple[Array, Key]) -> tuple[Array, Array]:
-        image, image_key = pair
-        probes = jax.random.rademacher(image_key, (num_probes, *image.shape), image.dtype)
-        pushed = jax.vmap(lambda v: jax.jvp(denoiser, (image,), (v,))[1])(probes)
-        return jnp.sum(probes * pushed) / num_probes, jnp.sum(pushed**2) / num_probes
-
-    return JacobianMoments(*jax.lax.map(moments, (noisy, _image_keys(key, len(noisy))), batch_size=chunk))
-
-
-def _image_keys(key: Key, number: int) -> Key:
-    return jax.vmap(lambda i: jax.random.fold_in(key, i))(jnp.arange(number))
-
-
-def _exact_moments(denoiser: Denoiser, image: Array, chunk: int) -> tuple[Array, Array]:
-    _, push = jax.linearize(denoiser, image)
-
-    def column(i: Array) -> tuple[Array, Array]:
-        pushed = push(jax.nn.one_hot(i, image.size, dtype=image.dtype).reshape(image.shape)).ravel()
-        return pushed[i], jnp.sum(pushed**2)
-
-    diagonal, squares = jax.lax.map(column, jnp.arange(image.size), batch_size=chunk)
-    return diagonal.sum(), squares.sum()
 
 
 def sure(
@@ -92,46 +40,54 @@ def sure(
 def covariance_product(denoiser: Denoiser, noisy: Array, vector: Array, *, sigma: float) -> Array:
     """Posterior covariance times a vector, Cov[x | y] v = sigma^2 J v (Miyasawa 1961; Tweedie), same shape as v.
 
-    Exact for an exact MMSE denoiser, whose Jacobian is symmetric and positive semi-definite.
+    Exact for an exact MMSE denoiser, whose Jacobian is symmetric and positive semi-definite. ValueError where vector
+    and image (H, W, C) differ in shape, or `gahr.analysis.jacobian.jacobian` refuses the image.
     """
+    check_image(denoiser, noisy)
+    if vector.shape != noisy.shape:
+        raise ValueError(f"the vector must have the shape {noisy.shape} of the image, got {vector.shape}")
     return sigma**2 * jax.jvp(denoiser, (noisy,), (vector,))[1]
 
 
-def asymmetry(denoiser: Denoiser, key: Key, noisy: Array, *, num_probes: int = 4, chunk: int = 8) -> Array:
-    """|J - J^T| / |J| per image (N,), from random probes: zero for an exact MMSE denoiser. Args as `sure`."""
+class CardValues(NamedTuple):
+    """What a card is made of, at one noise level or stacked over them: each field (N,) or (S, N)."""
 
-    def estimate(pair: tuple[Array, Key]) -> Array:
-        image, image_key = pair
-        probes = jax.random.rademacher(image_key, (num_probes, *image.shape), image.dtype)
-        _, pull = jax.vjp(denoiser, image)
-        forward = jax.vmap(lambda v: jax.jvp(denoiser, (image,), (v,))[1])(probes)
-        backward = jax.vmap(lambda v: pull(v)[0])(probes)
-        return relative_asymmetry(forward, backward)
-
-    return jax.lax.map(estimate, (noisy, _image_keys(key, len(noisy))), batch_size=chunk)
+    psnr: Array  # dB
+    mse: Array  # mse d / sigma^2
+    sure: Array  # its estimate from noisy images: equal to mse on average for any denoiser
+    sure_error: Array  # sure - mse: 0 on average for any denoiser
+    trace: Array  # tr J, effective dimension: equal to mse on average for an exact one
+    excess: Array  # mse - trace: 0 on average for an exact one
+    energy: Array  # |J|_F^2
+    asymmetry: Array  # |J - J^T| / |J|: 0 for an exact one
+    homogeneity_error: Array  # |D(c y) - c D(y)| / |c D(y)|: 0 for a bias-free one
+    linearity_error: Array  # |J y - D(y)| / |D(y)|: 0 for a bias-free one
 
 
 class Card(NamedTuple):
     """One row per noise level, each field (S, 2): mean over images and its standard error."""
 
     sigma: Array  # (S,) image units
-    psnr: Array  # dB
-    mse: Array  # mse d / sigma^2
-    sure: Array  # its estimate from noisy images: equal to mse for any denoiser
-    trace: Array  # tr J, effective dimension: equal to mse for an exact one
-    energy: Array  # |J|_F^2
+    psnr: Array  # this and all below but the slopes as in CardValues
+    mse: Array
+    sure: Array
+    sure_error: Array
+    trace: Array
+    excess: Array
+    energy: Array
     slope: Array  # (|J|_F^2 / tr J): the PSNR slope of an exact one; ratio of means
     measured_slope: Array  # slope of psnr between neighbouring levels
-    asymmetry: Array  # |J - J^T| / |J|: 0 for an exact one
-    homogeneity_error: Array  # |D(c y) - c D(y)| / |c D(y)|: 0 for a bias-free one
-    linearity_error: Array  # |J y - D(y)| / |D(y)|: 0 for a bias-free one
+    asymmetry: Array
+    homogeneity_error: Array
+    linearity_error: Array
 
 
 def card(denoiser: Denoiser, key: Key, clean: Array, *, sigmas: Array, num_probes: int = 4, chunk: int = 8) -> Card:
     """Every identity at once: how near a denoiser is to an exact MMSE denoiser.
 
     Args:
-      denoiser: blind: it is not told sigma.
+      denoiser: blind: it is not told sigma. For one that is told, or to show progress, `card_values` level by level
+        and `card_of`.
       key: random key; image i meets the same noise sigma z_i at every level.
       clean: images (N, H, W, C), N >= 2.
       sigmas: noise levels (S,), S >= 2, image units, increasing or decreasing.
@@ -141,41 +97,64 @@ def card(denoiser: Denoiser, key: Key, clean: Array, *, sigmas: Array, num_probe
       Card; `card_lines` makes a table of it.
 
     Raises:
-      ValueError: fewer than two images or levels.
+      ValueError: fewer than two images or levels, or images or a denoiser that `jacobian_moments` refuses.
     """
-    sigmas = jnp.asarray(sigmas)
-    if len(clean) < 2 or len(sigmas) < 2:
-        raise ValueError(f"a card needs two images and two levels at least, got {len(clean)} and {len(sigmas)}")
-    normal, key_probes = noise.standard_normal(key, clean), jax.random.fold_in(key, len(clean))
-    probing = dict(num_probes=num_probes, chunk=chunk)
+    check_images(denoiser, clean)
+    sigmas = _levels(sigmas)
+    at_level = functools.partial(card_values, denoiser, key, clean, num_probes=num_probes, chunk=chunk)
+    return card_of(jax.lax.map(lambda sigma: at_level(sigma=sigma), sigmas), sigmas=sigmas)
 
-    def level(sigma: Array) -> dict[str, Array]:
-        noisy = clean + sigma * normal
-        denoised = denoiser(noisy)
-        units = clean[0].size / sigma**2
-        moments = jacobian_moments(denoiser, key_probes, noisy, **probing)
-        return {
-            "psnr": metrics.psnr(clean, denoised),
-            "mse": units * metrics.mse(clean, denoised),
-            "sure": units * (metrics.mse(noisy, denoised) - sigma**2) + 2 * moments.trace,
-            "trace": moments.trace,
-            "energy": moments.energy,
-            "asymmetry": asymmetry(denoiser, key_probes, noisy, **probing),
-            "homogeneity_error": homogeneity_error(denoiser, noisy),
-            "linearity_error": linearity_error(denoiser, noisy),
-        }
 
-    values = jax.lax.map(level, sigmas)  # each (S, N)
-    ratio = values["energy"].mean(1) / values["trace"].mean(1)
-    spread = (values["energy"] - ratio[:, None] * values["trace"]) / values["trace"].mean(1)[:, None]
-    local = jnp.gradient(values["psnr"], axis=0) / jnp.gradient(metrics.input_psnr(sigmas))[:, None]
-    summary = {name: jnp.stack([per.mean(1), _standard_error(per.T)], -1) for name, per in values.items()}
+def card_values(
+    denoiser: Denoiser, key: Key, clean: Array, *, sigma: Array, num_probes: int = 4, chunk: int = 8
+) -> CardValues:
+    """One level of `card`, (N,) each; of a denoiser told sigma, with `gahr.denoiser.at`. Args, errors: as `card`."""
+    check_images(denoiser, clean)
+    key_probes, probing = jax.random.fold_in(key, len(clean)), dict(num_probes=num_probes, chunk=chunk)
+    noisy = clean + sigma * noise.standard_normal(key, clean)
+    denoised = denoiser(noisy)
+    units = clean[0].size / sigma**2
+    moments = jacobian_moments(denoiser, key_probes, noisy, **probing)
+    mse = units * metrics.mse(clean, denoised)
+    estimate = units * (metrics.mse(noisy, denoised) - sigma**2) + 2 * moments.trace
+    return CardValues(
+        psnr=metrics.psnr(clean, denoised),
+        mse=mse,
+        sure=estimate,
+        sure_error=estimate - mse,
+        trace=moments.trace,
+        excess=mse - moments.trace,
+        energy=moments.energy,
+        asymmetry=asymmetry(denoiser, key_probes, noisy, **probing),
+        homogeneity_error=homogeneity_error(denoiser, noisy),
+        linearity_error=linearity_error(denoiser, noisy),
+    )
+
+
+def card_of(values: CardValues, *, sigmas: Array) -> Card:
+    """The card of values (S, N) at the noise levels (S,); ValueError where either is fewer than two."""
+    sigmas = _levels(sigmas)
+    if values.psnr.ndim != 2 or len(values.psnr) != len(sigmas) or values.psnr.shape[1] < 2:
+        raise ValueError(f"a card needs values ({len(sigmas)}, N) of two images at least, got {values.psnr.shape}")
+    ratio = values.energy.mean(1) / values.trace.mean(1)
+    spread = (values.energy - ratio[:, None] * values.trace) / values.trace.mean(1)[:, None]
+    local = jnp.gradient(values.psnr, axis=0) / jnp.gradient(metrics.input_psnr(sigmas))[:, None]
+    summary = {name: jnp.stack([per.mean(1), _standard_error(per.T)], -1) for name, per in values._asdict().items()}
     return Card(
         sigma=sigmas,
         slope=jnp.stack([ratio, _standard_error(spread.T)], -1),
         measured_slope=jnp.stack([local.mean(1), _standard_error(local.T)], -1),
         **summary,
     )
+
+
+def _levels(sigmas: Array, *, increasing: bool = False) -> Array:
+    sigmas = jnp.asarray(sigmas)
+    if sigmas.ndim != 1 or len(sigmas) < 2:
+        raise ValueError(f"two noise levels (S,) are needed at least, got shape {sigmas.shape}")
+    if increasing and not isinstance(sigmas, jax.core.Tracer) and not bool(jnp.all(jnp.diff(sigmas) > 0)):
+        raise ValueError("the noise levels must increase")
+    return sigmas
 
 
 def card_lines(card: Card) -> list[str]:
@@ -213,15 +192,22 @@ def kl_integral(
     Returns:
       KLIntegral. The part below is extrapolated with the power law of the two smallest levels.
 
+    Raises:
+      ValueError: fewer than two images or levels, levels that do not increase, or a wrong shape or dtype.
+
     Reference: Song et al. (2021), arXiv:2101.09258; Kadkhodaie et al. (2024), arXiv:2310.02557, equation 5.
     """
+    sigmas = _levels(sigmas, increasing=True)
+    for function in (noise_denoiser, reference):
+        check_images(at(function, sigmas[0]), clean)
+    if len(clean) < 2:
+        raise ValueError("a standard error needs two images at least, got 1")
     normal = noise.standard_normal(key, clean)
 
     def difference(sigma: Array) -> Array:
         noisy = clean + sigma * normal
         return jnp.sum((noise_denoiser(noisy, sigma) - reference(noisy, sigma)) ** 2, (-3, -2, -1)) / sigma**2
 
-    sigmas = jnp.asarray(sigmas)
     integrand = jax.lax.map(difference, sigmas)  # (S, N)
     per_image = _integral(integrand, jnp.log(sigmas))
     means = integrand.mean(1)
@@ -250,9 +236,14 @@ def log_likelihood(
     Returns:
       ln p (N,), nats, intensities in image units.
 
+    Raises:
+      ValueError: as `kl_integral`, but one image will do.
+
     Reference: Kong, Brekelmans and Ver Steeg (2023), arXiv:2302.03792.
     """
-    sigmas, size = jnp.asarray(sigmas), clean[0].size
+    sigmas = _levels(sigmas, increasing=True)
+    check_images(at(noise_denoiser, sigmas[0]), clean)
+    size = clean[0].size
 
     def gain(sigma: Array, normal: Array) -> Array:
         error = jnp.sum((clean - noise_denoiser(clean + sigma * normal, sigma)) ** 2, (-3, -2, -1))

@@ -7,6 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from gahr import metrics, noise
+from gahr.analysis.probes import check_images
 from gahr.types import Array, Denoiser, Key
 
 
@@ -35,8 +36,14 @@ def psnr_curve(denoiser: Denoiser, key: Key, clean: Array, *, sigmas: Array, chu
 
     Returns:
       PsnrCurve; averages over images are taken over `psnr`, after the logarithm (arXiv:2310.02557).
+
+    Raises:
+      ValueError: wrong rank or dtype of images or levels, NaN, or a denoiser that changes the shape.
     """
+    check_images(denoiser, clean)
     sigmas = jnp.asarray(sigmas)
+    if sigmas.ndim != 1:
+        raise ValueError(f"the noise levels must be (S,), got shape {sigmas.shape}")
 
     def curve(pair: tuple[Array, Array]) -> Array:
         image, normal = pair

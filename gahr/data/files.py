@@ -54,6 +54,25 @@ def read_image(path: Path, *, size: int | None = None, channels: int = 1) -> np.
     return pixels if channels == 3 else pixels.mean(-1, keepdims=True)
 
 
+def crops(path: Path, *, size: int, number: int) -> np.ndarray:
+    """Grey crops (number, size, size, 1) on a grid over an image file, which overlap as little as their number allows.
+
+    Raises:
+      ValueError: the file is no readable image, or it has no two places for a crop along a side.
+    """
+    picture = read_image(path)
+    height, width = (side - size + 1 for side in picture.shape[:2])
+    if min(height, width) < 2:
+        raise ValueError(f"{path} is {picture.shape[1]} x {picture.shape[0]} pixels, too small for crops of {size}")
+    rows = min(height, max(2, round(np.sqrt(number * height / width))))
+    columns = -(-number // rows)
+    if columns > width:
+        raise ValueError(f"{path} has {height * width} different crops of {size}, {number} are asked for")
+    tops, lefts = (np.linspace(0, span - 1, n).astype(int) for span, n in ((height, rows), (width, columns)))
+    found = [picture[i : i + size, j : j + size] for i in tops for j in lefts]
+    return np.stack(found[:number])
+
+
 class ImageSet(NamedTuple):
     """A finite set of images, as `launch/prepare.py` writes it."""
 

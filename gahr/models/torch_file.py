@@ -1,15 +1,16 @@
 """Arrays of a state dict that PyTorch saved, read without PyTorch and without running anything the file asks for.
 
 A file of PyTorch 1.6 or later is a zip archive: a pickle that describes the tensors, and one entry of numbers for
-each storage.
+each storage. An older one is a sequence of pickles, the tensors' the fourth, followed by the numbers.
 """
 
 import collections
 import math
 import pickle
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, BinaryIO, NamedTuple
 
 import jax.numpy as jnp
 import numpy as np
@@ -26,6 +27,7 @@ _DTYPES = {
     "ByteStorage": "uint8",
     "BoolStorage": "bool",
 }
+_OLD_MAGIC = 0x1950A86A20F9469CFC6C
 _WRAPPERS = ("state_dict", "model_state_dict", "model")
 
 
@@ -49,12 +51,19 @@ class _Unpickler(pickle.Unpickler):
             return collections.OrderedDict
         if (module, name) == ("torch._utils", "_rebuild_tensor_v2"):
             return lambda storage, offset, shape, strides, *_: _Tensor(storage, offset, shape, strides)
+        if (module, name) == ("torch._utils", "_rebuild_parameter"):
+            return lambda tensor, *_: tensor
         if module == "torch" and name in _DTYPES:
             return name
         raise pickle.UnpicklingError(f"it asks for {module}.{name}, which a state dict does not need; refused")
 
+    def __init__(self, file: BinaryIO):
+        super().__init__(file)
+        self.kinds: dict[str, str] = {}  # of the storages that the pickle names, by key
+
     def persistent_load(self, pid: Any) -> _Storage:
         _, kind, key, *_ = pid
+        self.kinds[key] = kind
         return _Storage(kind, key)
 
 
@@ -62,15 +71,16 @@ def read(path: Path) -> dict[str, np.ndarray]:
     """Arrays by name of a state dict, alone or as "state_dict", "model_state_dict" or "model" of a dictionary.
 
     Raises:
-      ValueError: the file is not of PyTorch 1.6 or later, is damaged, or holds more than tensors.
+      ValueError: the file is not of torch.save, is damaged, or holds more than tensors.
       OSError: it cannot be read.
     """
-    with open(path, "rb") as file:
-        if not zipfile.is_zipfile(file):
-            raise ValueError(f"{path} is damaged, or of PyTorch before 1.6; save its state dict again with a newer one")
     try:
-        with zipfile.ZipFile(path) as archive:
-            return _read(archive)
+        with open(path, "rb") as file:
+            if not zipfile.is_zipfile(file):
+                file.seek(0)
+                return _read_old(file)
+            with zipfile.ZipFile(file) as archive:
+                return _read(archive)
     except OSError:
         raise
     except Exception as error:  # a damaged pickle raises any type
@@ -86,23 +96,45 @@ def _read(archive: zipfile.ZipFile) -> dict[str, np.ndarray]:
         raise ValueError("its numbers are not little-endian")
     with archive.open(root + "data.pkl") as file:
         tree = _Unpickler(file).load()
+    return _arrays(tree, lambda storage: archive.read(f"{root}data/{storage.key}"))
+
+
+def _read_old(file: BinaryIO) -> dict[str, np.ndarray]:
+    """Before PyTorch 1.6: magic number, version, byte order, tensors and storage keys, each a pickle; then numbers."""
+    if file.peek(1)[:1] != b"\x80" or _Unpickler(file).load() != _OLD_MAGIC:
+        raise ValueError("it is no file of torch.save, or damaged")
+    _, system = _Unpickler(file).load(), _Unpickler(file).load()
+    if not system["little_endian"]:
+        raise ValueError("its numbers are not little-endian")
+    unpickler = _Unpickler(file)
+    tree, keys = unpickler.load(), _Unpickler(file).load()
+    numbers = {}
+    for key in keys:
+        size = int.from_bytes(file.read(8), "little") * jnp.dtype(_DTYPES[unpickler.kinds[key]]).itemsize
+        numbers[key] = file.read(size)
+        if len(numbers[key]) != size:
+            raise ValueError("it ends too early")
+    return _arrays(tree, lambda storage: numbers[storage.key])
+
+
+def _arrays(tree: Any, bytes_of: Callable[[_Storage], bytes]) -> dict[str, np.ndarray]:
     for name in _WRAPPERS:
         if isinstance(tree, dict) and isinstance(tree.get(name), dict):
             tree = tree[name]
     if not isinstance(tree, dict):
         raise ValueError("it holds no dictionary")
-    return {str(name): _array(archive, root, name, value) for name, value in tree.items()}
+    return {str(name): _array(bytes_of, name, value) for name, value in tree.items()}
 
 
-def _array(archive: zipfile.ZipFile, root: str, name: str, tensor: Any) -> np.ndarray:
+def _array(bytes_of: Callable[[_Storage], bytes], name: str, tensor: Any) -> np.ndarray:
     """The tensor's numbers, once they are known to lie within its storage."""
     if not isinstance(tensor, _Tensor) or not isinstance(tensor.storage, _Storage):
         raise ValueError(f"{name} is no tensor")
-    (kind, key), offset, shape, strides = tensor
+    storage, offset, shape, strides = tensor
     sizes = (offset, *shape, *strides)
     if len(shape) != len(strides) or not all(isinstance(size, int) and size >= 0 for size in sizes):
         raise ValueError(f"{name} has shape {shape} and strides {strides}")
-    numbers = np.frombuffer(archive.read(f"{root}data/{key}"), jnp.dtype(_DTYPES[kind]))
+    numbers = np.frombuffer(bytes_of(storage), jnp.dtype(_DTYPES[storage.kind]))
     if math.prod(shape) == 0:
         return np.zeros(shape, numbers.dtype)
     last = offset + sum((n - 1) * stride for n, stride in zip(shape, strides, strict=True))

@@ -1,9 +1,10 @@
 """One module per figure: analyze -> arrays, check -> theory beside measurement, draw -> Figure."""
 
-from gahr.studies import bases, disks, eigenbasis, lowdim, shuffled, slopes, transition, twins
+from gahr.studies import bases, card, disks, eigenbasis, lowdim, shuffled, slopes, transition, twins
 
 STUDIES = {
     "bases": bases,
+    "card": card,
     "disks": disks,
     "eigenbasis": eigenbasis,
     "lowdim": lowdim,

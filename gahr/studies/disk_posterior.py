@@ -22,7 +22,8 @@ _FLOOR = 0.25  # of the covariance of the linear fit that is added to that of th
 class Posterior(NamedTuple):
     mean: Array  # (size, size, 1) E[x | y], the exact MMSE estimate
     trace: Array  # () tr Cov[x | y] / sigma^2: the trace of the exact denoiser's Jacobian
-    effective: Array  # () effective sample size, 1 / sum w^2
+    effective: Array  # () effective sample size, 1 / sum w^2; 0 where every proposal was rejected and nothing is known
+    standard_error: Array  # (size, size, 1) of the mean, by chance of the proposals: sqrt(sum w^2 (x - mean)^2)
 
 
 def posterior_mean(
@@ -44,15 +45,21 @@ def posterior_mean(
     """
     weights, deviations = _samples(noisy, sigma, key, reference, size, num_samples)
     shift = weights @ deviations
-    trace = jnp.sum(weights * jnp.sum((deviations - shift[None]) ** 2, 1)) / sigma**2
+    squares = (deviations - shift[None]) ** 2
+    trace = jnp.sum(weights @ squares) / sigma**2
     mean = disks.render(reference, size=size) + shift.reshape(noisy.shape)
-    return Posterior(mean, trace, 1 / jnp.sum(weights**2))
+    concentration = jnp.sum(weights**2)
+    effective = jnp.where(concentration > 0, 1 / jnp.where(concentration > 0, concentration, 1), 0)
+    return Posterior(mean, trace, effective, jnp.sqrt(weights**2 @ squares).reshape(noisy.shape))
 
 
 def exact_jacobian(
     noisy: Array, sigma: Array, key: Key, reference: disks.Parameters, *, size: int, num_samples: int
 ) -> Array:
-    """Jacobian Cov[x | y] / sigma^2 of the exact MMSE denoiser, (d, d); arguments as in `posterior_mean`."""
+    """Jacobian Cov[x | y] / sigma^2 of the exact MMSE denoiser, (d, d); arguments as in `posterior_mean`.
+
+    It is zero where every proposal was rejected.
+    """
     weights, deviations = _samples(noisy, sigma, key, reference, size, num_samples)
     scaled = jnp.sqrt(weights)[:, None] * (deviations - (weights @ deviations)[None]) / sigma
     return scaled.T @ scaled
@@ -71,13 +78,19 @@ def _samples(
     pilot = _propose(keys[0], centre, covariance, size, num_samples // 2)
     log_weights, _ = _weigh(noisy, sigma, keys[1], reference, pilot, centre, covariance, size)
     # the root of the weights has the wider spread that a proposal needs; the floor is for few effective samples
-    weights = jax.nn.softmax(log_weights / 2)
-    centre = weights @ pilot
+    weights = _normalised(log_weights / 2)
+    centre = centre + weights @ (pilot - centre[None])
     scaled = jnp.sqrt(weights)[:, None] * (pilot - centre[None])
     covariance = scaled.T @ scaled + _FLOOR * covariance
     geometry = _propose(keys[2], centre, covariance, size, num_samples)
     log_weights, deviations = _weigh(noisy, sigma, keys[3], reference, geometry, centre, covariance, size)
-    return jax.nn.softmax(log_weights), deviations
+    return _normalised(log_weights), deviations
+
+
+def _normalised(log_weights: Array) -> Array:
+    """exp(log_weights) over their sum (S,), and not NaN but zero where all are -infinity."""
+    some = jnp.isfinite(log_weights.max())
+    return jnp.where(some, jax.nn.softmax(jnp.where(some, log_weights, 0)), 0)
 
 
 def _weigh(

@@ -72,6 +72,9 @@ def analyze(
 
     Returns:
       Arrays that `check` and `draw` need.
+
+    Raises:
+      ValueError: too few samples for an exact posterior.
     """
     (run,) = runs.values()
     size = run.data["size"]
@@ -117,14 +120,18 @@ def analyze(
     for i in range(num_disks):
         disk = jax.tree.map(lambda value, i=i: value[i], parameters)
         best = _exact_matrix(noisy[i], sigma, jax.random.fold_in(key, i), disk, size=size, num_samples=num_samples)
+        _require_samples(jnp.trace(best), sigma, num_samples)
         found.append(_compare(whole_jacobian(run.denoiser, noisy[i], progress), best, disk, clean[i]))
         advance("Jacobians")
     arrays |= {name: jnp.stack([values[name] for values in found]) for name in found[0]}
     shown = int(np.argsort(arrays["overlap"])[(num_disks - 1) // 2])  # the disk of the median overlap
-    posterior = exact(sigma)
+    disk = jax.tree.map(lambda value: value[shown], parameters)
+    posterior = _exact_mean(
+        noisy[shown], sigma, jax.random.fold_in(key, shown), disk, size=size, num_samples=num_samples
+    )
     arrays |= {"shown": shown, "shown_clean": clean[shown], "shown_noisy": noisy[shown]}
     arrays["shown_network"] = denoise(run.denoiser, noisy[shown])
-    arrays["shown_exact"] = posterior.mean[shown]
+    arrays["shown_exact"] = posterior.mean
     return {quantity: np.asarray(value) for quantity, value in arrays.items()}
 
 
@@ -134,14 +141,29 @@ def _exact(key: Key, clean: Array, parameters: disks.Parameters, size: int, num_
     one = functools.partial(posterior_mean, size=size, num_samples=num_samples)
 
     @jax.jit
-    def exact(sigma: Array):
+    def every(sigma: Array):
         noisy = noise.add_noise(key, clean, sigma)
         return jax.lax.map(lambda each: one(each[0], sigma, each[1], each[2]), (noisy, keys, parameters))
+
+    def exact(sigma: Array):
+        posterior = every(sigma)
+        _require_samples(posterior.effective, sigma, num_samples)
+        return posterior
 
     return exact
 
 
 _exact_matrix = jax.jit(exact_jacobian, static_argnames=("size", "num_samples"))
+_exact_mean = jax.jit(posterior_mean, static_argnames=("size", "num_samples"))
+
+
+def _require_samples(weight: Array, sigma: Array, num_samples: int) -> None:
+    """ValueError where some image's proposals were all rejected, which leaves its effective samples and trace zero."""
+    if not bool(jnp.all(weight > 0)):
+        raise ValueError(
+            f"every proposal for a disk was rejected at sigma = {float(sigma):.3g}; "
+            f"raise study.analysis.num_samples, {num_samples} now"
+        )
 
 
 def _compare(matrix: Array, exact_matrix: Array, disk: disks.Parameters, clean: Array) -> dict[str, Array]:

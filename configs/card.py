@@ -1,0 +1,42 @@
+"""How exact is a denoiser? Identities of exact MMSE denoisers, side by side (arXiv:2310.02557, section 2).
+
+    python launch/main.py --config configs/card.py     # trains the network of configs/calpha.py first
+    python launch/main.py --config configs/card.py:weights=bf_cnn.npz+unet.npz     # published networks, no training
+    python launch/main.py --config configs/card.py:weights=bf_cnn.npz,image=face.png,size=40
+
+Arguments, after the colon:
+  weights  files of published networks (.npz, .safetensors or .pt) joined by "+"; left out, a UNet is trained on C^alpha
+           images
+  image    image file whose crops published networks denoise; left out, a photograph
+  size     side of the crops, pixels
+  alpha    exponent of the C^alpha images
+  scale    as in configs/calpha.py
+  seed     of images, initial values, noise and probes
+"""
+
+import runpy
+from pathlib import Path
+
+from gahr.config import parse_arg, require_positive
+
+ANALYSIS = {
+    "smoke": dict(num_images=8, num_fit=64, num_levels=3, num_probes=2),
+    "laptop": dict(num_images=64, num_fit=20_000, num_levels=9, num_probes=4),
+    "gpu": dict(num_images=256, num_fit=20_000, num_levels=17, num_probes=8),
+}
+PUBLISHED = dict(num_images=16, num_fit=4_000)  # at laptop scale: 20 layers of 64 features
+MARKS = dict(standard_errors=4.0)
+
+
+def get_config(arg=None):
+    arg = parse_arg(arg, weights="", image="", size=32, alpha=3.0, scale="auto", seed=0)
+    require_positive(size=arg["size"])
+    calpha = runpy.run_path(str(Path(__file__).with_name("calpha.py")))["get_config"]
+    config = calpha(f"alpha={arg['alpha']},scale={arg['scale']},seed={arg['seed']}")
+    analysis = {name: arg[name] for name in ("weights", "image", "size")}
+    analysis |= ANALYSIS.get(config.scale, ANALYSIS["gpu"])
+    if arg["weights"]:
+        config.runs = {}
+        analysis |= PUBLISHED if config.scale == "laptop" else {}
+    config.study = dict(name="card", analysis=analysis, marks=MARKS if config.scale != "smoke" else {})
+    return config
