@@ -4,7 +4,7 @@
     python launch/main.py --config configs/lowdim.py:scale=smoke     # seconds
 
 Arguments, after the colon:
-  scale  as in configs/calpha.py, whose networks and training these are; at laptop scale shorter
+  scale  as in configs/calpha.py, whose networks and training these are; at laptop scale half as long
   seed   of images, initial values and noise
 
 The paper's images are 40x40 and its network the BF-CNN; here the UNet of the other figures.
@@ -30,7 +30,7 @@ def get_config(arg=None):
     if config.scale in ("gpu", "paper"):
         data["size"] = 40
     if config.scale == "laptop":
-        run["optim"]["num_steps"] = 3_000
+        run["optim"]["num_steps"] = 2_000
     config.runs = {name: run | dict(data=dict(name=name) | data) for name in SIGMA}
     analysis = dict(sigma=SIGMA) | ANALYSIS.get(config.scale, ANALYSIS["laptop"])
     config.study = dict(name="lowdim", analysis=analysis, marks=MARKS if config.scale != "smoke" else {})

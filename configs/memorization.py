@@ -1,7 +1,7 @@
 """From memorization to generalization: pairs of networks on disjoint sets (arXiv:2310.02557, figures 1, 2 and 15).
 
     python launch/main.py --config configs/memorization.py
-    python launch/main.py --config configs/memorization.py:features=16+32     # two network sizes
+    python launch/main.py --config configs/memorization.py:features=32     # one network size
     python launch/main.py --config configs/memorization.py:data=file,path=faces.npz,size=20,set_sizes=1+10+100+1000
     python launch/main.py --config configs/memorization.py:scale=smoke     # seconds
 
@@ -28,14 +28,14 @@ from gahr.config import parse_arg, require_positive, suggest
 SCALES = {
     "paper": dict(size=(80,), features=(64,), set_sizes=(1, 10, 100, 1_000, 10_000, 100_000)),
     "gpu": dict(size=(80,), features=(64,), set_sizes=(1, 10, 100, 1_000, 10_000, 100_000)),
-    "laptop": dict(size=(20,), features=(32,), set_sizes=(1, 3, 10, 30, 100, 1_000, 10_000)),
+    "laptop": dict(size=(20,), features=(16, 32), set_sizes=(1, 3, 10, 30, 100, 1_000, 10_000)),
     "smoke": dict(size=(8,), features=(8,), set_sizes=(1, 4)),
 }
-# Samples are decided where the noise is large, and the weight 1 / sigma^2 of the other laptop configs leaves that
-# untrained: with it, ten images are memorized below sigma = 0.1 only, and the samples are no copies.
-NOISE = {"laptop": dict(law="log_uniform", weighting="none", sigma_min=0.01, sigma_max=1.0)}
+# Which image a sample becomes is decided where the noise is large. The weight 1 / sigma^2 of the other laptop configs
+# leaves that untrained, so that ten images are memorized below sigma = 0.1 only; no weight does so with small noise.
+NOISE = {"laptop": dict(law="log_uniform", weighting="inverse_sigma", sigma_min=0.01, sigma_max=1.0)}
 OPTIM = {
-    "laptop": dict(batch_size=32, num_steps=4_000, peak=2e-3),
+    "laptop": dict(batch_size=32, num_steps=2_500, peak=2e-3),
     "smoke": dict(batch_size=8, num_steps=10, peak=2e-3),
 }
 TRANSITION = {"smoke": dict(num_images=4, num_levels=8)}

@@ -6,7 +6,7 @@
 Arguments, after the colon:
   alpha  exponent of the C^alpha images
   sigma  noise level of the bases, image units
-  scale  as in configs/calpha.py, whose networks and training these are; at laptop scale shorter
+  scale  as in configs/calpha.py, whose networks and training these are; at laptop scale half as long
   seed   of images, initial values and noise
 """
 
@@ -30,7 +30,7 @@ def get_config(arg=None):
     config = calpha(f"alpha={arg['alpha']},scale={arg['scale']},seed={arg['seed']}")
     (run,) = (run.to_dict() for run in config.runs.values())
     if config.scale == "laptop":
-        run["optim"]["num_steps"] = 3_000
+        run["optim"]["num_steps"] = 2_000
     config.runs = {"plain": run, "shuffled": run | dict(data=run["data"] | dict(name="shuffled"))}
     analysis = dict(sigma=arg["sigma"]) | ANALYSIS.get(config.scale, ANALYSIS["laptop"])
     config.study = dict(name="shuffled", analysis=analysis, marks=MARKS if config.scale != "smoke" else {})

@@ -21,7 +21,7 @@ class TrainState(NamedTuple):
     average: PyTree  # running average of params, or None
 
 
-WEIGHTINGS = {"none": jnp.ones_like, "inverse_variance": lambda sigma: sigma**-2}
+WEIGHTINGS = {"none": jnp.ones_like, "inverse_sigma": jnp.reciprocal, "inverse_variance": lambda sigma: sigma**-2}
 
 
 def denoising_loss(
@@ -42,8 +42,8 @@ def denoising_loss(
       key: random key, for noise levels and noise.
       clean: images (N, H, W, C) in [0, 1].
       law: name of the law of sigma, a key of `gahr.noise.LAWS`; sigma is drawn per image.
-      weighting: "none", w = 1 (published), or "inverse_variance", w = 1 / sigma^2, under which every input PSNR
-        weighs alike.
+      weighting: "none", w = 1 (published); "inverse_sigma", w = 1 / sigma; or "inverse_variance", w = 1 / sigma^2,
+        under which every input PSNR weighs alike.
       **law_options: options of the law, such as sigma_min and sigma_max in image units.
 
     Returns:

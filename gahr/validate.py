@@ -46,9 +46,9 @@ def sigma_range(law_options: Mapping[str, Any], weighting: str, law: str) -> Non
     _require(high > 0, "noise.sigma_max", high, "positive")
     _require(low <= high, "noise.sigma_min", low, f"at most sigma_max = {high}")
     lowest = {"quadratic": "sigma_min", "uniform": "sigma_min", "fixed": "sigma"}.get(law)
-    if weighting == "inverse_variance" and lowest:
+    if weighting != "none" and lowest:
         _require(
-            law_options[lowest] > 0, f"noise.{lowest}", law_options[lowest], "positive with weighting inverse_variance"
+            law_options[lowest] > 0, f"noise.{lowest}", law_options[lowest], f"positive with weighting {weighting}"
         )
 
 

@@ -189,10 +189,11 @@ def test_a_field_that_does_not_fit_is_refused_before_any_work(section, field, va
     "noise",
     [dict(law="quadratic"), dict(law="quadratic", sigma_min=0.0), dict(law="uniform"), dict(law="fixed", sigma=0.0)],
 )
-def test_inverse_variance_weighting_is_refused_where_sigma_reaches_zero(noise):
+@pytest.mark.parametrize("weighting", ["inverse_sigma", "inverse_variance"])
+def test_infinite_weights_are_refused_where_sigma_reaches_zero(noise, weighting):
     config = get_config("scale=smoke").unlock()
-    config.runs.alpha3.noise = noise | dict(weighting="inverse_variance")
-    with pytest.raises(ValueError, match="must be positive with weighting inverse_variance"):
+    config.runs.alpha3.noise = noise | dict(weighting=weighting)
+    with pytest.raises(ValueError, match=f"must be positive with weighting {weighting}"):
         build(config, "alpha3")
     field = "sigma" if noise["law"] == "fixed" else "sigma_min"
     config.runs.alpha3.noise[field] = 0.01

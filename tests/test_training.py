@@ -51,8 +51,8 @@ def test_inverse_variance_weighting_makes_every_noise_level_count_alike(clean):
     weighted, _ = loss(law="log_uniform", weighting="inverse_variance", sigma_min=1e-3, sigma_max=1.0)
     dimension = 8 * 8 * 2  # the weighted error is |z|^2
     assert float(weighted) == pytest.approx(dimension, rel=4 * math.sqrt(2 / dimension / len(clean)))
-    fixed = [loss(law="fixed", weighting=name, sigma=0.2)[0] for name in ("none", "inverse_variance")]
-    assert float(fixed[1]) == pytest.approx(float(fixed[0]) / 0.2**2, rel=1e-5)
+    fixed = [loss(law="fixed", weighting=name, sigma=0.2)[0] for name in training.WEIGHTINGS]
+    np.testing.assert_allclose(fixed, fixed[0] / 0.2 ** np.arange(3), rtol=1e-5)
 
 
 def test_sigma_is_drawn_for_each_image(clean):

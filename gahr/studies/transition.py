@@ -165,24 +165,24 @@ def draw(arrays: Mapping[str, np.ndarray], *, title: str = ""):
     """Figure: training and test PSNR for each N, the gap and the distances against N."""
     import matplotlib.pyplot as plt
 
-    first, levels = str(arrays["variants"][0]), arrays["input_psnr"]
-    sizes = arrays[f"{first}/set_sizes"]
+    shown, levels = str(arrays["variants"][-1]), arrays["input_psnr"]
+    sizes = arrays[f"{shown}/set_sizes"]
     with plt.rc_context(STYLE):
         figure, ((train, test), (gap, distance)) = plt.subplots(2, 2, figsize=(7.0, 5.8), layout="constrained")
         figure.suptitle(title)
         for axes, name in ((train, "train"), (test, "test")):
             colours = plt.colormaps["viridis_r"](np.linspace(0.08, 1, len(sizes)))  # in order also in grey print
             for k, (number, colour) in enumerate(zip(sizes, colours, strict=True)):
-                axes.plot(levels, arrays[f"{first}/{name}"][k].mean((0, 1)), color=colour, label=f"N = {number:,}")
-                exact = arrays[f"{first}/empirical_{name}"][k].mean((0, 1))
+                axes.plot(levels, arrays[f"{shown}/{name}"][k].mean((0, 1)), color=colour, label=f"N = {number:,}")
+                exact = arrays[f"{shown}/empirical_{name}"][k].mean((0, 1))
                 axes.plot(levels, exact, ":", color=colour, lw=1)
             axes.plot(levels, levels, color="grey", lw=0.8)
             axes.plot([], [], ":", color="grey", lw=1, label="exact denoiser\nof the N images")
             axes.set(xlabel="input PSNR (dB)", ylabel="output PSNR (dB)")
             axes.set_title("Training images" if name == "train" else "Test images")
-        top = arrays[f"{first}/train"].mean((1, 2)).max() + 5  # the exact denoiser knows few images without error
+        top = arrays[f"{shown}/train"].mean((1, 2)).max() + 5  # the exact denoiser knows few images without error
         train.set_ylim(0, top)
-        test.set_ylim(0, np.max(arrays[f"{first}/test"].mean((1, 2))) + 3)
+        test.set_ylim(0, np.max(arrays[f"{shown}/test"].mean((1, 2))) + 3)
         train.legend(fontsize=6)
         draw_against_size(gap, arrays, lambda variant: mean_gap(arrays, variant))
         gap.axhline(0, color="grey", lw=0.6)

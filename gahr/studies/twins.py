@@ -63,7 +63,7 @@ def analyze(
     Returns:
       Arrays named "VARIANT/quantity": set_sizes (K,), nearest (K, 2, S), twin (K, S), floor (K,): median similarity
       of the closest pairs of the two sets, patches (K, 2): median similarity of patches to the network's own and to
-      the other set, steps and diverged (K, 2, S); of the first variant images to draw.
+      the other set, steps and diverged (K, 2, S); of the last variant images to draw.
     """
     variants = families(runs)
     expected = _expected_steps(1.0, sigma_stop, step_size, beta, growing)
@@ -74,8 +74,8 @@ def analyze(
         rows = []
         for number, pair in pairs.items():
             shape = (num_samples, *pair[0].images("test", 1).shape[1:])
-            first = variant == next(iter(variants))
-            frames = frame_every if first and number == max(pairs) else 0
+            shown = variant == list(variants)[-1]
+            frames = frame_every if shown and number == max(pairs) else 0
             start = blind.init(key, shape, max_steps=max_steps, frame_every=frames)
             found = [
                 _sample(move, run.denoiser, key, start, progress, f"{variant}, N = {number:,}: samples {subset}")
@@ -84,7 +84,7 @@ def analyze(
             sets = [run.images(subset, number) for run, subset in zip(pair, "ab", strict=True)]
             row, images = _compare(found, sets, patch=patch)
             rows.append(row)
-            if first:
+            if shown:
                 arrays |= {f"shown/{number}/{name}": value for name, value in images.items()}
                 if frames:
                     arrays |= _parting(found, row["twin"])

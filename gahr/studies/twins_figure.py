@@ -20,14 +20,14 @@ def draw(arrays: Mapping[str, np.ndarray], *, title: str = ""):
     """Figure: samples between their nearest training images, histograms, medians against N, and a pair that parts."""
     import matplotlib.pyplot as plt
 
-    first = str(arrays["variants"][0])
-    sizes = arrays[f"{first}/set_sizes"]
+    shown = str(arrays["variants"][-1])
+    sizes = arrays[f"{shown}/set_sizes"]
     with plt.rc_context(STYLE):
         figure = plt.figure(figsize=(7.0, 7.6), layout="constrained")
         figure.suptitle(title)
         images, histograms, below = figure.subfigures(3, 1, height_ratios=(3.2, 1.3, 2.9))
         _draw_samples(images, arrays, sizes)
-        _draw_histograms(histograms, arrays, first, sizes)
+        _draw_histograms(histograms, arrays, shown, sizes)
         medians, parting = below.subfigures(1, 2, width_ratios=(1.15, 1))
         _draw_medians(medians.subplots(), arrays)
         _draw_parting(parting, arrays, int(sizes[-1]))
