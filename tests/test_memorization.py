@@ -73,14 +73,18 @@ def test_denoisers_are_told_apart_by_gap_and_distances(curves):
     assert train.shape == (3, 2, 16, 8)
     assert np.all(np.isinf(train[0]))  # one image is known without error
     np.testing.assert_allclose(test[0].mean((0, 1)), test[0, :, :, 0].mean(), rtol=1e-6)  # and returned always
-    small = curves["input_psnr"] >= 24
+    small = curves["input_psnr"] >= 36
     np.testing.assert_allclose(curves["net/to_empirical"][1][small, 0], 0, atol=1e-6)
     assert np.all(curves["net/to_twin"][1][:, 0] > 0.05)
     np.testing.assert_allclose(curves["net/to_twin"][2][:, 0], 0, atol=1e-12)
     assert np.all(curves["net/to_empirical"][2][small, 0] > 0.01)
-    np.testing.assert_allclose(transition.gaps(curves, "net")[2], 0, atol=1.0)  # same images' law: no gap but chance
+    np.testing.assert_allclose(transition.gaps(curves, "net")[2], 0, atol=1e-5)  # the same function
+    assert np.all(transition.gaps(curves, "net")[1][small] > 10)
     expected = np.asarray(metrics.sigma_of_input_psnr(curves["input_psnr"]))
-    told = curves | {"net/train": test + expected[None, None, None]}  # gap sigma: mean over sigma (s0 + s1) / 2
+    told = curves | {
+        "net/unseen": test,
+        "net/train": test + expected[None, None, None],
+    }  # gap sigma: mean over sigma (s0 + s1) / 2
     np.testing.assert_allclose(transition.mean_gap(told, "net"), (expected[0] + expected[-1]) / 2, rtol=1e-4)
 
 
@@ -88,18 +92,18 @@ def test_marks_of_the_transition(curves):
     levels = curves["input_psnr"]
     good = curves | {"net/train": curves["net/test"] + 0.0}
     good["net/train"][0] = 20 + levels
-    good["net/test"] = good["net/train"] - 0.1
+    good["net/unseen"] = good["net/train"] - 0.1
     met = [line.met for line in transition.check(good, slope_at_one=(0.9, 1.05), gap_at_largest=0.2)]
     assert [value for value in met if value is not None] == [True, True]
     good["net/train"][0] = 20 + 1.2 * levels
-    good["net/test"] = good["net/train"] - 0.3
+    good["net/unseen"] = good["net/train"] - 0.3
     met = [line.met for line in transition.check(good, slope_at_one=(0.9, 1.05), gap_at_largest=0.2)]
     assert [value for value in met if value is not None] == [False, False]
 
 
 @pytest.fixture(scope="module")
 def samples(runs):
-    options = dict(num_samples=16, growing=True, sigma_stop=0.01, patch=4)
+    options = dict(num_samples=16, beta=1.0, growing=True, sigma_stop=0.01, patch=4)
     with Progress("off") as progress:
         return twins.analyze(runs, KEY, progress=progress, **options)
 
@@ -109,7 +113,8 @@ def test_memorizers_return_their_images_and_twins_agree_where_they_generalize(sa
     assert np.median(samples["net/twin"][0]) < 0.9
     np.testing.assert_allclose(samples["net/twin"][2], 1, atol=1e-5)  # the same function of the same noise
     assert samples["net/diverged"].sum() == 0
-    assert np.all(np.abs(samples["net/steps"][0] - samples["expected_steps"]) < 15)  # noise removed: the recursion
+    late = samples["net/steps"][0] - samples["expected_steps"]  # no noise added, all removed: the recursion, from a
+    assert np.all(np.abs(late) <= 1)  # first sigma within some per cent of 1, and the last steps are long
     assert samples["net/patches"][1, 0] == pytest.approx(1, abs=1e-5)
     assert samples["net/patches"][1, 1] < 0.999
     for subset in "ab":

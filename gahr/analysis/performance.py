@@ -40,10 +40,11 @@ def psnr_curve(denoiser: Denoiser, key: Key, clean: Array, *, sigmas: Array, chu
     Raises:
       ValueError: wrong rank or dtype of images or levels, NaN, or a denoiser that changes the shape.
     """
-    check_images(denoiser, clean)
     sigmas = jnp.asarray(sigmas)
     if sigmas.ndim != 1:
         raise ValueError(f"the noise levels must be (S,), got shape {sigmas.shape}")
+    levels = len(sigmas)
+    check_images(lambda image: denoiser(jnp.stack([image] * levels))[0], clean)  # as `curve` calls it
 
     def curve(pair: tuple[Array, Array]) -> Array:
         image, normal = pair

@@ -52,39 +52,48 @@ def analyze(
       progress: shows the state and asks for stops.
 
     Returns:
-      Arrays named "VARIANT/quantity": set_sizes (K,), train, test, empirical_train, empirical_test (K, 2, n, S) in
-      dB, to_empirical and to_twin (K, S, 2): mean squared distance per pixel on test images and its error.
+      Arrays named "VARIANT/quantity": set_sizes (K,); train, test, empirical_train, empirical_test and unseen, that of
+      the twin on the training images, which it has not seen (K, 2, n, S), in dB; to_empirical and to_twin (K, S, 2):
+      mean squared distance per pixel on test images and its error.
     """
     levels = np.linspace(lowest_db, highest_db, num_levels)
     sigmas = metrics.sigma_of_input_psnr(levels)
     variants = families(runs)
     arrays: dict[str, Any] = {"input_psnr": levels, "variants": np.array(list(variants))}
     network = jax.jit(functools.partial(performance.psnr_curve, sigmas=sigmas, chunk=_CHUNK))
-    total, done = len(runs), 0
+    done = 0
     for variant, pairs in variants.items():
         rows = []
         for pair in pairs.values():
-            row: dict[str, list] = {}
-            exact = [_exact(run) for run in pair]
-            for run, empirical in zip(pair, exact, strict=True):
-                progress.check()
-                test = run.images("test", num_images)
-                own = run.images(run.data["subset"], num_images)
-                train = own[jnp.arange(num_images) % len(own)]
-                for name, images in (("train", train), ("test", test)):
-                    row.setdefault(name, []).append(network(run.denoiser, key, images).psnr)
-                    row.setdefault(f"empirical_{name}", []).append(_curve(empirical, key, images, sigmas))
-                done += 1
-                progress.update("PSNR curves", done, total)
-            test = pair[0].images("test", num_images)
-            found = _distances(*(run.denoiser for run in pair), exact[0], key, test, sigmas)
-            row |= {name: distance.mse for name, distance in found.items()}
-            rows.append(
-                {name: jnp.stack(values) if isinstance(values, list) else values for name, values in row.items()}
-            )
+            progress.check()
+            rows.append(_measure(pair, network, key, sigmas, num_images))
+            done += 2
+            progress.update("PSNR curves", done, len(runs))
         arrays[f"{variant}/set_sizes"] = np.array(list(pairs))
         arrays |= {f"{variant}/{name}": jnp.stack([row[name] for row in rows]) for name in rows[0]}
     return {quantity: np.asarray(value) for quantity, value in arrays.items()}
+
+
+def _measure(pair: tuple[Run, Run], network: Any, key: Key, sigmas: Array, num_images: int) -> dict[str, Array]:
+    """One row of the arrays of `analyze`."""
+    test = pair[0].images("test", num_images)
+    exact = [_exact(run) for run in pair]
+    curves = []
+    for run, twin, empirical in zip(pair, pair[::-1], exact, strict=True):
+        own = run.images(run.data["subset"], num_images)
+        train = own[jnp.arange(num_images) % len(own)]
+        curves.append(
+            {
+                "train": network(run.denoiser, key, train).psnr,
+                "unseen": network(twin.denoiser, key, train).psnr,
+                "test": network(run.denoiser, key, test).psnr,
+                "empirical_train": _curve(empirical, key, train, sigmas),
+                "empirical_test": _curve(empirical, key, test, sigmas),
+            }
+        )
+    row = {name: jnp.stack([curve[name] for curve in curves]) for name in curves[0]}
+    found = _distances(*(run.denoiser for run in pair), exact[0], key, test, sigmas)
+    return row | {name: distance.mse for name, distance in found.items()}
 
 
 def _exact(run: Run) -> Any:
@@ -106,8 +115,11 @@ def _distances(
 
 
 def gaps(arrays: Mapping[str, np.ndarray], variant: str) -> np.ndarray:
-    """Training less test PSNR (K, S), dB, mean over images and subsets."""
-    return (arrays[f"{variant}/train"].mean(2) - arrays[f"{variant}/test"].mean(2)).mean(1)
+    """Training less test PSNR (K, S), dB, mean over images and subsets.
+
+    The test PSNR is that of the twin on the same images: which images are harder cancels.
+    """
+    return (arrays[f"{variant}/train"] - arrays[f"{variant}/unseen"]).mean((1, 2))
 
 
 def mean_gap(arrays: Mapping[str, np.ndarray], variant: str) -> np.ndarray:
