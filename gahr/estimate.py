@@ -49,13 +49,14 @@ def forward_operations(model: nn.Module, image_shape: tuple[int, int, int]) -> i
     return total
 
 
-def training_seconds(config: Mapping, *, only: str = "*") -> float:
-    """Expected time of the runs that match here, from their operations and the matrix-product rate."""
+def training_seconds(config: Mapping, workdir: Path, *, only: str = "*") -> float:
+    """Expected time here of what is left to train, from its operations and the matrix-product rate."""
     operations = 0.0
     for name in experiment.chosen(config, only=only):
         run, parts = config["runs"][name], build(config, name)
         images = run["optim"]["batch_size"] * run["optim"]["num_steps"]
-        operations += _PASSES * forward_operations(parts.model, parts.image_shape) * images
+        left = 1 - experiment.share_done(config, workdir, name)
+        operations += left * _PASSES * forward_operations(parts.model, parts.image_shape) * images
     return operations / (matmul_rate() * _TRAINING_SHARE)
 
 
@@ -73,7 +74,7 @@ def summary(config: Mapping, workdir: Path, *, only: str = "*") -> list[str]:
     count = len(experiment.chosen(config, only=only))
     if not count:
         return ["nothing to train", place]
-    expected = duration(training_seconds(config, only=only))
+    expected = duration(training_seconds(config, workdir, only=only))
     others = "|".join(scale for scale in SCALES if scale != config["scale"])
     return [
         f"scale {config['scale']} ({config['scale_reason']}): {count} network{'s' * (count > 1)}, about {expected} of "
@@ -102,5 +103,5 @@ def details(config: Mapping, workdir: Path, *, only: str = "*") -> str:
         memory = compiled.memory_analysis()
         size = (memory.temp_size_in_bytes + memory.argument_size_in_bytes) / 2**20
         lines.append(f"  memory of a training step: about {size:,.0f} MiB per device")
-    lines.append(f"\nestimated training time here: {duration(training_seconds(config, only=only))}")
+    lines.append(f"\nestimated training time here: {duration(training_seconds(config, workdir, only=only))}")
     return "\n".join(lines)

@@ -29,6 +29,7 @@ from gahr.types import Array, Denoiser
 _EVALUATION_IMAGES = 32
 _EVALUATION_SIGMA = 0.1  # 20 dB
 _WEIGHTS = "denoiser.safetensors"
+_MANY = 8  # runs whose states are shown together
 
 
 def finished(workdir: Path, name: str) -> bool:
@@ -86,8 +87,19 @@ def train(config: Mapping, workdir: Path, *, only: str = "*", progress: Progress
     for name in chosen(config, only=only):
         if finished(workdir, name):
             progress.line(f"{name}: already trained, {workdir / name / _WEIGHTS}")
-        else:
-            _train_run(config, name, parts[name], workdir / name, progress)
+            continue
+        if len(config["runs"]) >= _MANY:
+            shares = {other: share_done(config, workdir, other) for other in config["runs"]}
+            progress.line("\n".join(report.states(shares)))
+        _train_run(config, name, parts[name], workdir / name, progress)
+
+
+def share_done(config: Mapping, workdir: Path, name: str) -> float:
+    """Share of the training of run `name` that is done, by its log, in [0, 1]; 1 only where it is finished."""
+    if finished(workdir, name):
+        return 1.0
+    records = run_directory.json_lines(Path(workdir) / name / "metrics.jsonl")
+    return records[-1]["step"] / (config["runs"][name]["optim"]["num_steps"] + 1) if records else 0.0
 
 
 def _train_run(config: Mapping, name: str, parts: Parts, directory: Path, progress: Progress) -> None:

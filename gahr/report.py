@@ -2,7 +2,7 @@
 
 import functools
 import importlib.util
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +27,24 @@ def shortfall(checks: Sequence[Check]) -> str:
     """How many marks are not met, in one line; nothing where all are."""
     met = [check.met for check in checks if check.met is not None]
     return "" if all(met) else f"{met.count(False)} of {len(met)} marks not met"
+
+
+def states(shares: Mapping[str, float]) -> list[str]:
+    """How far runs are, as a table: a row for what stands before the last "_" of their names, a column for the rest.
+
+    Args:
+      shares: run name -> share of its training that is done, in [0, 1].
+    """
+    cells: dict[str, dict[str, str]] = {}
+    for name, share in shares.items():
+        row, _, column = name.rpartition("_")
+        cells.setdefault(row, {})[column] = "trained" if share >= 1 else f"{share:.0%}" if share else "-"
+    columns = list(dict.fromkeys(column for row in cells.values() for column in row))
+    width = max(len(row) for row in cells) + 2
+    lines = ["".ljust(width) + "".join(column.rjust(9) for column in columns)]
+    return lines + [
+        row.ljust(width) + "".join(found.get(column, "").rjust(9) for column in columns) for row, found in cells.items()
+    ]
 
 
 def write(workdir: Path, config: dict, studies: Sequence[tuple[str, Sequence[Check], Any]]) -> None:

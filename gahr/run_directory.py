@@ -41,18 +41,24 @@ def append_json_line(path: Path, value: dict) -> None:
         file.write(json.dumps(value, default=float) + "\n")
 
 
+def json_lines(path: Path) -> list[dict]:
+    """The records with a "step" of a file of JSON lines, up to one that was cut short when the run was killed."""
+    records: list[dict] = []
+    for line in path.read_text().splitlines() if path.exists() else ():
+        try:
+            record = json.loads(line)
+            record["step"]
+        except (ValueError, KeyError):
+            break
+        records.append(record)
+    return records
+
+
 def drop_json_lines_after(path: Path, step: int) -> None:
     """Keep the records of steps up to `step`: those that a resumed run will not write again."""
-    if not path.exists():
-        return
-    kept = []
-    for line in path.read_text().splitlines():
-        try:
-            if json.loads(line)["step"] <= step:
-                kept.append(line + "\n")
-        except (ValueError, KeyError):  # cut short when the run was killed
-            break
-    write_whole(path, lambda file: file.write("".join(kept).encode()))
+    if path.exists():
+        kept = "".join(json.dumps(record) + "\n" for record in json_lines(path) if record["step"] <= step)
+        write_whole(path, lambda file: file.write(kept.encode()))
 
 
 def describe_machine() -> dict:

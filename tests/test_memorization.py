@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from gahr import experiment, metrics
+from gahr import experiment, metrics, report
 from gahr.progress import Progress
 from gahr.studies import transition, twins
 from gahr.studies.common import Run
@@ -144,7 +144,9 @@ def test_steps_follow_the_published_recursion(stop, growing, steps):
 def test_smoke_run_end_to_end_draws_both_figures(tmp_path):
     made = config("scale=smoke")
     assert list(made.runs) == [f"size8_features8_n{number}_{subset}" for number in (1, 4) for subset in "ab"]
+    assert experiment.share_done(made, tmp_path, "size8_features8_n1_a") == 0
     experiment.train(made, tmp_path)
+    assert experiment.share_done(made, tmp_path, "size8_features8_n1_a") == 1
     checks = experiment.study(made, tmp_path)
     for name in ("transition", "twins"):
         assert (tmp_path / "figures" / f"{name}.pdf").stat().st_size > 10_000
@@ -153,6 +155,13 @@ def test_smoke_run_end_to_end_draws_both_figures(tmp_path):
     results = json.loads((tmp_path / "results.json").read_text())
     assert results["study"] == "transition+twins"
     assert len(results["checks"]) == len(checks)
+
+
+def test_states_of_runs_are_a_table_of_sizes_and_subsets():
+    shares = {"net_n1_a": 1.0, "net_n1_b": 0.25, "net_n10_a": 0.0}
+    heading, *rows = (line.split() for line in report.states(shares))
+    assert heading == ["a", "b"]
+    assert rows == [["net_n1", "trained", "25%"], ["net_n10", "-"]]
 
 
 def test_variants_are_a_grid_of_sizes_features_and_repeats():

@@ -55,3 +55,14 @@ def test_a_write_that_fails_leaves_the_old_file_alone(tmp_path):
         run_directory.write_whole(tmp_path / "value.json", lambda file: file.write(b"2" * (1 // 0)))
     assert [path.name for path in tmp_path.iterdir()] == ["value.json"]
     assert (tmp_path / "value.json").read_text() == "1\n"
+
+
+def test_records_after_a_torn_line_are_not_believed(tmp_path):
+    path = tmp_path / "metrics.jsonl"
+    assert run_directory.json_lines(path) == []
+    run_directory.drop_json_lines_after(path, 5)
+    assert not path.exists()
+    path.write_text('{"step": 1}\n{"step": 5}\n{"step": 7}\n{"ste\n{"step": 9}\n')
+    assert [record["step"] for record in run_directory.json_lines(path)] == [1, 5, 7]
+    run_directory.drop_json_lines_after(path, 5)
+    assert path.read_text() == '{"step": 1}\n{"step": 5}\n'
