@@ -9,6 +9,8 @@ One network per number of images N, subset and variant; both figures are read of
 the colon; several values are joined by "+":
   data       calpha, disks or file
   path       file of images that launch/prepare.py made, for data=file
+  num_test   images of a file that are kept for testing, at most
+  channels   1 for grey files, 3 for colour
   split      how the images of a file are dealt to the subsets: random, group (no person in two) or order
   size       sides of the images, pixels; one curve each
   features   of the network's first block; one curve each
@@ -46,7 +48,7 @@ TWINS = {
     "smoke": dict(num_samples=8, max_steps=5) | SAMPLER,
 }
 MARKS = dict(
-    transition=dict(slope_at_one=(0.9, 1.05), gap_at_largest=0.2),
+    transition=dict(slope_at_one=(0.9, 1.05), gap_at_largest=0.2, gain_at_largest=3.0),
     twins=dict(memorized=0.95, twin_at_largest=0.93, lead_at_largest=0.15),
 )
 
@@ -57,6 +59,8 @@ def get_config(arg=None):
         data="calpha",
         path="",
         split="random",
+        num_test=64,
+        channels=1,
         size=(0,),
         features=(0,),
         set_sizes=(0,),
@@ -69,7 +73,7 @@ def get_config(arg=None):
     if arg["data"] not in ("calpha", "disks", "file"):
         raise ValueError(f"unknown data {arg['data']!r}{suggest(arg['data'], ('calpha', 'disks', 'file'))}")
     if (arg["data"] == "file") != bool(arg["path"]):
-        raise ValueError("data=file needs path=, and only that")
+        raise ValueError("path= belongs to data=file, and data=file needs it")
     require_positive(repeats=arg["repeats"], alpha=arg["alpha"])
     calpha = runpy.run_path(str(Path(__file__).with_name("calpha.py")))["get_config"]
     config = calpha(f"alpha={arg['alpha']},scale={arg['scale']},seed={arg['seed']}")
@@ -94,17 +98,18 @@ def get_config(arg=None):
                         run["optim"] |= OPTIM.get(config.scale, {}) | dict(average=arg["average"])
                         runs[f"{variant}_n{number}_{subset}"] = run
     config.runs = runs
+    patch = max(side for side in range(1, 5) if all(size % side == 0 for size in grid["size"]))
     marks = MARKS if config.scale != "smoke" else dict(transition={}, twins={})
     config.study = dict(
         transition=dict(analysis=TRANSITION.get(config.scale, {}), marks=marks["transition"]),
-        twins=dict(analysis=TWINS.get(config.scale, SAMPLER), marks=marks["twins"]),
+        twins=dict(analysis=TWINS.get(config.scale, SAMPLER) | dict(patch=patch), marks=marks["twins"]),
     )
     return config
 
 
 def _data(arg, base):
     if arg["data"] == "file":
-        return dict(name="file", path=arg["path"], split=arg["split"], num_test=64)
+        return {"name": "file"} | {field: arg[field] for field in ("path", "split", "num_test", "channels")}
     if arg["data"] == "disks":
         return dict(name="disks")
     return {name: base[name] for name in ("name", "alpha", "background_alpha")}

@@ -256,7 +256,11 @@ def _analyze(
 
 
 def _options(section: Mapping) -> str:
-    return json.dumps(plain(section)["analysis"])
+    """The options of an analysis, with the content of the files they name."""
+    options = plain(section)["analysis"]
+    names = [part for value in options.values() if isinstance(value, str) for part in value.split("+")]
+    digests = {name: run_directory.digest(Path(name)) for name in names if Path(name).is_file()}
+    return json.dumps(options | ({"files": digests} if digests else {}))
 
 
 def _stored_analysis(section: Mapping, file: Path) -> dict[str, np.ndarray] | None:
@@ -287,10 +291,13 @@ def _study_run(config: Mapping, workdir: Path, name: str) -> Run:
 
 def _title(config: Mapping) -> str:
     """What was trained, for the figure; nothing where nothing was."""
-    for run in config["runs"].values():
-        scale = "" if config["scale"] == "paper" else f", {config['scale']} scale"
-        return f"{run['data']['size']}x{run['data']['size']} images, {run['model']['features']} features{scale}"
-    return ""
+    runs = config["runs"].values()
+    if not runs:
+        return ""
+    sides = " and ".join(dict.fromkeys(f"{run['data']['size']}x{run['data']['size']}" for run in runs))
+    features = " and ".join(dict.fromkeys(str(run["model"]["features"]) for run in runs))
+    scale = "" if config["scale"] == "paper" else f", {config['scale']} scale"
+    return f"{sides} images, {features} features{scale}"
 
 
 def _recorded(config: Mapping, parts: Mapping[str, Parts]) -> dict:

@@ -177,12 +177,15 @@ def _select(pixels: np.ndarray, unreadable: list[int], recipe: faces.Recipe, pro
     index = np.setdiff1d(np.arange(len(pixels)), unreadable)
     counts = {"read": len(index), "unreadable": len(unreadable), "duplicates": 0, "kept": len(index)}
     if recipe.threshold is not None:
-        blocks = np.split(index, range(_BLOCK, len(index), _BLOCK))
-        vectors = np.concatenate([faces.signatures(pixels[block]) for block in blocks])
+        vectors = None  # filled block by block: two copies would be most of the memory
+        for start in range(0, len(index), _BLOCK):
+            block = faces.signatures(pixels[index[start : start + _BLOCK]])
+            vectors = np.empty((len(index), *block.shape[1:]), block.dtype) if vectors is None else vectors
+            vectors[start : start + _BLOCK] = block
         similarity = faces.similarity(vectors, report=functools.partial(progress.update, "pairs, in blocks"))
         index = index[similarity.closest <= recipe.threshold]
         counts |= {"duplicates": counts["read"] - len(index), "kept": len(index)}
         counts["pairs_above"] = {str(level): number for level, number in similarity.pairs.items()}
-    images = pixels[index]
+    images = pixels if len(index) == len(pixels) else pixels[index]
     hashes = np.array([hashlib.sha256(image).hexdigest() for image in images])
     return {"images": images, "index": index, "hashes": hashes, "counts": np.array(json.dumps(counts))}

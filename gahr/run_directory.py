@@ -1,5 +1,6 @@
 """The files of a run directory, each complete or absent."""
 
+import hashlib
 import json
 import os
 import platform
@@ -27,6 +28,12 @@ def write_whole(path: Path, write: Callable[[IO[bytes]], None]) -> None:
         partial.replace(path)
     finally:
         partial.unlink(missing_ok=True)
+
+
+def digest(path: Path) -> str:
+    """SHA-256 of a file, in hexadecimal."""
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def write_json(path: Path, value: Any) -> None:

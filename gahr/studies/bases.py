@@ -110,22 +110,24 @@ def check(
     for before, name in zip([None, *names], names, strict=False):
         get = {quantity: arrays[f"{name}/{quantity}"] for quantity in ("psnr", "oracle", "preserved", "trace")}
         last = None if before is None else {quantity: arrays[f"{before}/{quantity}"] for quantity in get}
-        theory, verdicts = "-", [(), (), ()]
+        sigma, pixels = float(arrays[f"{name}/sigma"]), arrays[f"{name}/clean"].size
+        error = np.mean(10 ** (-get["psnr"] / 10)) * pixels / sigma**2
+        verdicts: list[tuple] = [(), (), ()]
         if preserved_energy is not None:
             verdicts[2] = (f">= {preserved_energy:g}", bool(get["preserved"].mean() >= preserved_energy))
         if last is not None:
-            theory = f"better than {before}"
             rise = (get["psnr"] - last["psnr"]).mean()
             ratio = get["oracle"].mean() / last["oracle"].mean()
             if psnr_rise is not None:
                 verdicts[0] = (f">= {psnr_rise:g} above {before}", bool(rise >= psnr_rise))
             if dimension_ratio is not None:
                 verdicts[1] = (f"<= {dimension_ratio:g} of {before}", bool(ratio <= dimension_ratio))
+        above, below = ("-", "-") if before is None else (f"above {before}", f"below {before}")
         checks += [
-            Check(f"{name}: output PSNR, dB", theory, spread(get["psnr"]), *verdicts[0]),
-            Check(f"{name}: oracle dimension of x in the basis", theory, spread(get["oracle"], digits=1), *verdicts[1]),
+            Check(f"{name}: output PSNR, dB", above, spread(get["psnr"]), *verdicts[0]),
+            Check(f"{name}: oracle dimension of x in the basis", below, spread(get["oracle"], digits=1), *verdicts[1]),
             Check(f"{name}: share of |x|^2 above 1/2", "1", spread(get["preserved"], digits=3), *verdicts[2]),
-            Check(f"{name}: tr J", "error / sigma^2, exact MMSE", spread(get["trace"], digits=1)),
+            Check(f"{name}: tr J", f"error / sigma^2 = {error:.1f}, exact MMSE", spread(get["trace"], digits=1)),
             Check(
                 f"{name}: energy of the vectors above 1/2 on contours",
                 f"{arrays[f'{name}/contour_control'].mean():.2f} shifted contours",

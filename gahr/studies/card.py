@@ -22,7 +22,7 @@ from gahr.denoiser import at, bind, blind
 from gahr.models import published
 from gahr.progress import Progress
 from gahr.studies.card_figure import draw, slope_of_mean
-from gahr.studies.common import Check, Run, check_counts
+from gahr.studies.common import Check, Run, check_counts, check_files
 from gahr.types import Array, Key, NoiseDenoiser
 
 __all__ = ["analyze", "check", "draw", "validate"]
@@ -43,6 +43,7 @@ class _Subject(NamedTuple):
 def validate(analysis: Mapping[str, Any], marks: Mapping[str, Any]) -> None:
     """ValueError unless the options of `analyze` can be used."""
     del marks
+    check_files(analysis, "weights", "image")
     check_counts(analysis, num_images=2, num_fit=2 * _COMPONENTS, num_levels=2, num_probes=1, size=4)
     if not analysis["lowest_db"] < analysis["highest_db"]:
         raise ValueError(
@@ -86,7 +87,10 @@ def analyze(
       ValueError: a file that cannot be used, or an image too small.
     """
     if weights:
-        networks = {Path(name).stem: bind(*published.load(Path(name))) for name in weights.split("+")}
+        names = weights.split("+")
+        stems = [Path(name).stem for name in names]
+        titles = stems if len(set(stems)) == len(stems) else names
+        networks = {title: bind(*published.load(Path(name))) for title, name in zip(titles, names, strict=True)}
         file = Path(image) if image else files.photograph()
         clean, fitted = (jnp.asarray(files.crops(file, size=size, number=n)) for n in (num_images, num_fit))
     else:
@@ -263,7 +267,7 @@ def _kl_checks(arrays: Mapping[str, np.ndarray], standard_errors: float | None) 
         kl, error, below, above = (
             float(arrays[f"kl/{name}/{field}"]) for field in ("kl", "standard_error", "below", "above")
         )
-        theory, verdict = ("0 if exact", ())
+        theory, verdict = ("0 if exact for the Gaussian", ())
         if name == SHRUNK:
             theory, distance = f"{arrays['kl/theory']:.4g}", abs(kl - arrays["kl/theory"])
             if standard_errors is not None:

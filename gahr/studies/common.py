@@ -1,6 +1,7 @@
 """What every study receives, what it says, and how its figures look."""
 
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax
@@ -33,6 +34,14 @@ def check_counts(analysis: Mapping[str, Any], **least: int) -> None:
     for field, lowest in least.items():
         if analysis[field] < lowest:
             raise ValueError(f"study.analysis.{field} must be at least {lowest}, got {analysis[field]}")
+
+
+def check_files(analysis: Mapping[str, Any], *fields: str) -> None:
+    """ValueError naming the first field of study.analysis whose files, joined by "+", are not there."""
+    for field in fields:
+        for name in filter(None, analysis[field].split("+")):
+            if not Path(name).is_file():
+                raise ValueError(f"study.analysis.{field}: there is no file {name}")
 
 
 def check_levels(analysis: Mapping[str, Any], marks: Mapping[str, Any]) -> None:

@@ -19,10 +19,17 @@ from gahr.data import files
 from gahr.denoiser import as_argument, bind
 from gahr.models import published
 from gahr.progress import Progress
-from gahr.studies.common import COLOURS, STYLE, Check, Run, denoise, whole_jacobian
+from gahr.studies.common import COLOURS, STYLE, Check, Run, check_counts, check_files, denoise, whole_jacobian
 from gahr.types import Array, Key
 
 _LEADING = 10  # vectors that the checks of subspaces are about
+
+
+def validate(analysis: Mapping[str, Any], marks: Mapping[str, Any]) -> None:
+    """ValueError unless the files that `analyze` is given are there."""
+    del marks
+    check_files(analysis, "weights", "image")
+    check_counts(analysis, num_vectors=1, last_vector=1, size=2)
 
 
 def analyze(

@@ -1,6 +1,7 @@
 """What the studies that set networks side by side share: their bases at a few images, and the figure of them."""
 
 from collections.abc import Callable, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
 import jax.numpy as jnp
@@ -14,7 +15,7 @@ from gahr.studies.common import COLOURS, STYLE, Check, denoise, whole_jacobian
 from gahr.types import Array, Denoiser
 
 _NUM_VECTORS = 10  # drawn
-_SHOWN_BELOW = 0.02  # a value is drawn at least here on a logarithmic axis
+_NUM_BINS = 60  # of the coefficients' curve
 
 Measure = Callable[[jacobian.Eigenbasis, Array], dict[str, Any]]  # of one basis and its clean image
 
@@ -105,7 +106,7 @@ def draw_bases(
     draw_third: Callable[[Any], None],
     *,
     title: str = "",
-    shown: str = "vectors",
+    note: Mapping[str, str] = MappingProxyType({}),
 ):
     """Figure: a row of images and leading eigenvectors per network; decay of factors and coefficients, and one panel.
 
@@ -114,7 +115,7 @@ def draw_bases(
       labels: name of a network -> what to call it.
       draw_third: draws the third panel on its axes.
       title: of the figure.
-      shown: the quantity (N, 10, H, W, C) whose first row is drawn.
+      note: name of a network -> what to add above its row.
     """
     import matplotlib.pyplot as plt
 
@@ -123,14 +124,14 @@ def draw_bases(
         figure.suptitle(title)
         *rows, below = figure.subfigures(len(labels) + 1, 1, height_ratios=[1.55] * len(labels) + [2.7])
         for row, (name, label) in zip(rows, labels.items(), strict=True):
-            _draw_row(row, arrays, name, label, shown)
+            _draw_row(row, arrays, name, label + note.get(name, ""))
         factors, coefficients, third = below.subplots(1, 3)
         _draw_decay(factors, coefficients, arrays, labels)
         draw_third(third)
     return figure
 
 
-def _draw_row(figure, arrays: Mapping[str, np.ndarray], name: str, label: str, shown: str) -> None:
+def _draw_row(figure, arrays: Mapping[str, np.ndarray], name: str, label: str) -> None:
     figure.suptitle(f"{label}: image, and leading eigenvectors with their eigenvalues", fontsize=8)
     images, vectors = figure.subfigures(1, 2, width_ratios=(3, 5.4))
     clean = arrays[f"{name}/clean"]
@@ -145,7 +146,7 @@ def _draw_row(figure, arrays: Mapping[str, np.ndarray], name: str, label: str, s
         axes.set_title(f"{kind}\n{second}", fontsize=7)
     values = arrays[f"{name}/shrinkage"][0]
     for k, axes in enumerate(vectors.subplots(2, _NUM_VECTORS // 2).flat):
-        vector = arrays[f"{name}/{shown}"][0][k]
+        vector = arrays[f"{name}/vectors"][0][k]
         limit = np.quantile(np.abs(vector), 0.995)  # a few peaks would leave the rest grey
         axes.imshow(vector.mean(-1), cmap="gray", vmin=-limit, vmax=limit, interpolation="nearest")
         axes.set_axis_off()
@@ -158,7 +159,7 @@ def _draw_decay(factors, coefficients, arrays: Mapping[str, np.ndarray], labels:
         numbers = np.arange(1, len(get["shrinkage"]) + 1)
         factors.plot(numbers, get["shrinkage"], color=colour, label=label)
         factors.plot(numbers, get["singular_values"], ":", color=colour, lw=1)
-        coefficients.plot(numbers, np.maximum(get["coefficients"], _SHOWN_BELOW), color=colour, lw=1, label=label)
+        coefficients.plot(*_in_bins(numbers, get["coefficients"]), color=colour, label=label)
     factors.plot([], [], ":", color="grey", lw=1, label="singular values")
     factors.axhline(0, color="grey", lw=0.6)
     factors.set(xscale="log", xlabel="number $k$", title="Shrinkage factors")
@@ -166,12 +167,20 @@ def _draw_decay(factors, coefficients, arrays: Mapping[str, np.ndarray], labels:
     factors.legend()
 
 
+def _in_bins(numbers: np.ndarray, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Geometric means in bins of equal width on a logarithmic axis, one value each at its start."""
+    edges = np.unique(np.geomspace(1, len(numbers) + 1, _NUM_BINS).astype(int))
+    parts = np.split(np.arange(len(numbers)), edges[1:-1] - 1)
+    logarithms = np.log(np.maximum(values, np.finfo(np.float32).tiny))
+    return tuple(np.exp([each[part].mean() for part in parts]) for each in (np.log(numbers), logarithms))
+
+
 def draw_curves(
     axes, levels: np.ndarray, curves: Sequence[tuple[np.ndarray, str, str, str]], *, title: str = "Denoising"
 ) -> None:
     """PSNR curves (values, format, colour, label) on one pair of axes, with the noisy image's own."""
     for values, style, colour, label in curves:
-        axes.plot(levels, values, style, ms=2.5, color=colour, label=label)
+        axes.plot(levels[: len(values)], values, style, ms=2.5, color=colour, label=label or None)
     axes.plot(levels, levels, color="grey", lw=0.8, label="noisy image")
     axes.set(xlabel="input PSNR (dB)", ylabel="output PSNR (dB)", title=title)
     axes.legend()

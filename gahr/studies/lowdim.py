@@ -169,7 +169,8 @@ def draw(arrays: Mapping[str, np.ndarray], *, title: str = ""):
         curves = []
         for (name, label), colour in zip(_LABELS.items(), COLOURS, strict=False):
             curves.append((arrays[f"{name}/psnr"].mean(0), "-", colour, label.lower()))
-            curves.append((arrays[f"{name}/projection"].mean(0), ":", colour, "optimal, small noise"))
+            curves.append((arrays[f"{name}/projection"].mean(0), ":", colour, ""))
+        curves.append((np.full(1, np.nan), ":", "grey", "projection"))
         draw_curves(axes, arrays["input_psnr"], curves)
 
     return draw_bases(arrays, _LABELS, draw_third, title=title)

@@ -60,8 +60,8 @@ def analyze(
       progress: shows the state and asks for stops.
 
     Returns:
-      Arrays named "RUN/quantity" that `check` and `draw` need; "shuffled/unshuffled" are its eigenvectors in the
-      order of pixels that the images had.
+      Arrays named "RUN/quantity" that `check` and `draw` need; images and eigenvectors of "shuffled" are in
+      the order of pixels that the images had.
     """
     levels = np.linspace(lowest_db, highest_db, num_levels)
     sigmas = metrics.sigma_of_input_psnr(levels)
@@ -80,7 +80,7 @@ def analyze(
         found["wiener"] = jnp.stack(curves, 1)
         seed = run.data.get("permutation_seed", 0)
         restore = functools.partial(shuffled.unshuffle, permutation_seed=seed) if name == "shuffled" else lambda x: x
-        found |= {quantity: restore(found[quantity]) for quantity in ("vectors", "clean")}
+        found |= {quantity: restore(found[quantity]) for quantity in ("vectors", "clean", "noisy", "denoised")}
         arrays |= {f"{name}/{quantity}": value for quantity, value in found.items()}
     return {quantity: np.asarray(value) for quantity, value in arrays.items()}
 
@@ -121,7 +121,7 @@ def check(
     checks = [
         Check(
             "largest difference of the two linear denoisers' curves, dB",
-            "0, the same denoiser in another order",
+            "0 but for chance: other noise",
             f"{np.abs(linear['plain'].mean(0) - linear['shuffled'].mean(0)).max():.3f}",
         ),
         _at_least("PSNR lost by the shuffle at 30 dB, dB", "0, optimal denoiser", loss, psnr_loss),
@@ -160,5 +160,4 @@ def draw(arrays: Mapping[str, np.ndarray], *, title: str = ""):
         linear = (arrays["plain/wiener"].mean(0), ":", "black", "best linear, both")
         draw_curves(axes, arrays["input_psnr"], [*curves, linear])
 
-    labels = {"plain": "As they are", "shuffled": "Shuffled, clean image and vectors shown unshuffled"}
-    return draw_bases(arrays, labels, draw_third, title=title)
+    return draw_bases(arrays, _NAMES, draw_third, title=title, note={"shuffled": " (drawn unshuffled)"})

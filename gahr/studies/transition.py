@@ -19,7 +19,7 @@ from gahr.classical.analytic import points
 from gahr.denoiser import at, blind
 from gahr.progress import Progress
 from gahr.studies.common import COLOURS, STYLE, Check, Run, check_counts
-from gahr.studies.families import draw_against_size, families
+from gahr.studies.families import draw_against_size, families, label
 from gahr.types import Array, Denoiser, Key
 
 _CHUNK = 8  # images denoised at a time, each at all levels
@@ -133,6 +133,7 @@ def check(
     *,
     slope_at_one: tuple[float, float] | None = None,
     gap_at_largest: float | None = None,
+    gain_at_largest: float | None = None,
 ) -> list[Check]:
     """Theory beside measurement.
 
@@ -140,6 +141,7 @@ def check(
       arrays: from `analyze`.
       slope_at_one: marks for the slope of the training PSNR at N = 1, 5 to 30 dB of input.
       gap_at_largest: mark for the largest |training - test| PSNR at the largest N, dB.
+      gain_at_largest: mark for the test PSNR there above that of the noisy image, 20 dB: what does nothing has no gap.
 
     Returns:
       List of Check; a mark of None makes the line a report without verdict.
@@ -165,6 +167,10 @@ def check(
             text = f"{np.interp(30, levels, gap[k]):.2f}, {mean[k]:.2f}, {largest:.2f}"
             name = f"{variant}: gap at 30 dB, mean, largest, N = {number}, dB"
             checks.append(Check(name, "falls to 0", text, *verdict))
+        gain = np.interp(_SHOWN_DB, levels, arrays[f"{variant}/test"][-1].mean((0, 1)) - levels)
+        verdict = () if gain_at_largest is None else (f">= {gain_at_largest:g}", bool(gain >= gain_at_largest))
+        name = f"{variant}: test PSNR above the noisy image, {_SHOWN_DB:g} dB, N = {get['set_sizes'][-1]}, dB"
+        checks.append(Check(name, "above 0", f"{gain:.2f}", *verdict))
         for k, number in enumerate(get["set_sizes"]):
             apart = (arrays[f"{variant}/{name}"][k, :, 0] for name in ("to_empirical", "to_twin"))
             text = ", ".join(f"{np.sqrt(np.interp(_SHOWN_DB, levels, values)):.4f}" for values in apart)
@@ -181,14 +187,14 @@ def draw(arrays: Mapping[str, np.ndarray], *, title: str = ""):
     sizes = arrays[f"{shown}/set_sizes"]
     with plt.rc_context(STYLE):
         figure, ((train, test), (gap, distance)) = plt.subplots(2, 2, figsize=(7.0, 5.8), layout="constrained")
-        figure.suptitle(title)
+        figure.suptitle(f"{title}; curves: {label(shown)}" if len(arrays["variants"]) > 1 else title)
         for axes, name in ((train, "train"), (test, "test")):
             colours = plt.colormaps["viridis_r"](np.linspace(0.08, 1, len(sizes)))  # in order also in grey print
             for k, (number, colour) in enumerate(zip(sizes, colours, strict=True)):
                 axes.plot(levels, arrays[f"{shown}/{name}"][k].mean((0, 1)), color=colour, label=f"N = {number:,}")
                 exact = arrays[f"{shown}/empirical_{name}"][k].mean((0, 1))
                 axes.plot(levels, exact, ":", color=colour, lw=1)
-            axes.plot(levels, levels, color="grey", lw=0.8)
+            axes.plot(levels, levels, color="grey", lw=0.8, label="noisy image")
             axes.plot([], [], ":", color="grey", lw=1, label="exact denoiser\nof the N images")
             axes.set(xlabel="input PSNR (dB)", ylabel="output PSNR (dB)")
             axes.set_title("Training images" if name == "train" else "Test images")
@@ -196,21 +202,21 @@ def draw(arrays: Mapping[str, np.ndarray], *, title: str = ""):
         train.set_ylim(0, top)
         test.set_ylim(0, np.max(arrays[f"{shown}/test"].mean((1, 2))) + 3)
         train.legend(fontsize=6)
+        ends = np.sort(np.asarray(metrics.sigma_of_input_psnr(levels)))[[0, -1]]
         draw_against_size(gap, arrays, lambda variant: mean_gap(arrays, variant))
         gap.axhline(0, color="grey", lw=0.6)
         gap.set_yscale("symlog", linthresh=0.1)
-        gap.set(ylabel="training - test PSNR (dB)", title=r"Gap, mean over $\sigma$ in [0, 1]")
-        k = int(np.argmin(np.abs(levels - _SHOWN_DB)))
+        gap.set(
+            ylabel="training - test PSNR (dB)", title=rf"Gap, mean over $\sigma$ from {ends[0]:.2g} to {ends[1]:.2g}"
+        )
         for name, style, words, colour in (
             ("to_empirical", "s--", "to exact denoiser of the N images", COLOURS[1]),
             ("to_twin", "o-", "to twin", COLOURS[0]),
         ):
 
             def root(variant: str, name: str = name) -> np.ndarray:
-                return arrays[f"{variant}/{name}"][:, k, 0] ** 0.5
+                return np.sqrt([np.interp(_SHOWN_DB, levels, row[:, 0]) for row in arrays[f"{variant}/{name}"]])
 
             draw_against_size(distance, arrays, root, style=style, name=words, colour=colour)
-        distance.set(
-            yscale="log", ylabel="rms distance per pixel", title=f"Distance on test images, {levels[k]:.0f} dB"
-        )
+        distance.set(yscale="log", ylabel="rms distance per pixel", title=f"Distance on test images, {_SHOWN_DB:g} dB")
     return figure

@@ -185,7 +185,7 @@ def check(
                 verdict = (f"twin >= {twin_at_largest:g}", alike[k] >= twin_at_largest)
             checks += [
                 Check(
-                    f"{variant}: nearest image, twin, N = {number}",
+                    f"{variant}: nearest image of network a, twin, N = {number}",
                     f"memorizing: 1, {get['floor'][k]:.2f} or less; generalizing: below twin, 1",
                     f"{_interval(each.nearest)}, {_interval(each.twin)}",
                     *verdict,

@@ -1,11 +1,11 @@
-"""Checks and figure of `gahr.studies.twins`."""
+"""The figure of `gahr.studies.twins`."""
 
 from collections.abc import Mapping
 
 import numpy as np
 
 from gahr.studies.common import COLOURS, STYLE
-from gahr.studies.families import draw_against_size
+from gahr.studies.families import draw_against_size, label
 
 _TWIN, _NEAREST = COLOURS[:2]  # blue and orange, as in the publication
 _ROWS = {
@@ -24,7 +24,7 @@ def draw(arrays: Mapping[str, np.ndarray], *, title: str = ""):
     sizes = arrays[f"{shown}/set_sizes"]
     with plt.rc_context(STYLE):
         figure = plt.figure(figsize=(7.0, 7.6), layout="constrained")
-        figure.suptitle(title)
+        figure.suptitle(f"{title}; images: {label(shown)}" if len(arrays["variants"]) > 1 else title)
         images, histograms, below = figure.subfigures(3, 1, height_ratios=(3.2, 1.3, 2.9))
         _draw_samples(images, arrays, sizes)
         _draw_histograms(histograms, arrays, shown, sizes)
