@@ -87,7 +87,7 @@ def analyze(
             if shown:
                 arrays |= {f"shown/{number}/{name}": value for name, value in images.items()}
                 if frames:
-                    arrays |= _parting(found, row["twin"])
+                    arrays |= _parting(found, row["twin"], frames)
         arrays[f"{variant}/set_sizes"] = np.array(list(pairs))
         arrays |= {f"{variant}/{name}": jnp.stack([row[name] for row in rows]) for name in rows[0]}
     return {quantity: np.asarray(value) for quantity, value in arrays.items()}
@@ -139,7 +139,7 @@ _closest = jax.jit(generalization.closest_pairs)
 _patches = jax.jit(generalization.patch_collage, static_argnames="patch")
 
 
-def _parting(found: list, twin: Array) -> dict[str, Array]:
+def _parting(found: list, twin: Array, every: int) -> dict[str, Array]:
     """Denoised frames (2, F, H, W, C) of the pair that ends least alike, and their similarity (F,)."""
     pair = int(jnp.argmin(twin))
     frames = jnp.stack([trace.denoised[:, pair] for _, trace in found])
@@ -147,7 +147,7 @@ def _parting(found: list, twin: Array) -> dict[str, Array]:
     chosen = known[np.unique(np.linspace(0, len(known) - 1, _NUM_FRAMES).astype(int))]
     return {
         "parting/frames": frames[:, chosen],
-        "parting/steps": chosen,
+        "parting/steps": chosen * every,
         "parting/sigma": jnp.stack([trace.sigma[:, pair] for _, trace in found]),
         "parting/similarity": metrics.cosine_similarity(frames[0, chosen], frames[1, chosen]),
     }
