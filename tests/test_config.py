@@ -105,7 +105,7 @@ def test_calpha_config_names_only_fields_that_exist_at_every_scale(scale):
     check_study(config)
     data = config.runs.alpha2.data
     assert parts.image_shape == (data.size, data.size, 1)
-    batch = jax.eval_shape(parts.batch, parts.key)
+    batch = jax.eval_shape(parts.batch, parts.images, parts.key)
     assert batch.shape == (config.runs.alpha2.optim.batch_size, *parts.image_shape)
 
 
