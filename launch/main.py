@@ -31,7 +31,10 @@ from gahr import memory  # noqa: E402
 
 FLAGS = flags.FLAGS
 _CONFIG = config_flags.DEFINE_config_file(
-    "config", None, "Config file, with arguments after a colon; the first lines of the file list them."
+    "config",
+    None,
+    "Config file, with arguments after a colon, which its first lines list: those of calpha.py are alpha, "
+    "background_alpha, scale and seed.",
 )
 _WORKDIR = flags.DEFINE_string("workdir", None, "Run directory; left out, runs/NAME-ARGUMENTS.")
 _ONLY = flags.DEFINE_string("only", None, "Train only the runs whose names match this pattern, and do not draw.")

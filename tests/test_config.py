@@ -154,7 +154,7 @@ def test_calpha_config_refuses_impossible_arguments(arg, message):
         ("data", "set_size", 0, "set_size must be between"),
         ("model", "feature", 8, "unknown field model.feature; did you mean features"),
         ("noise", "law", "quadratc", "unknown noise.law 'quadratc'; did you mean quadratic"),
-        ("noise", "weighting", "inverse", "unknown noise.weighting 'inverse'; did you mean inverse_variance"),
+        ("noise", "weighting", "inverse_var", "unknown noise.weighting 'inverse_var'; did you mean inverse_variance"),
         ("noise", "sigma_min", 0.0, "log_uniform needs sigma_min > 0"),
         ("optim", "learning_rate", 1.0, "unknown field optim.learning_rate"),
         ("optim", "schedule", "linear", "halving, cosine or constant"),

@@ -183,7 +183,7 @@ def test_damaged_results_are_named_or_made_again(finished, tmp_path):
         ("model", "name", "unett", "did you mean unet"),
         ("noise", "law", "loguniform", "did you mean log_uniform"),
         ("noise", "sigma_min", 0.0, "sigma_min > 0"),
-        ("noise", "weighting", "inverse", "did you mean inverse_variance"),
+        ("noise", "weighting", "inverse_var", "did you mean inverse_variance"),
         ("optim", "batch_size", 12, "nearest valid is 8 or 16"),
         ("optim", "schedule", "halve", "halving, cosine or constant"),
     ],
