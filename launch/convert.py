@@ -7,11 +7,11 @@ A converted directory is one of `gahr.experiment.load_denoiser`. PyTorch is not 
 file is run.
 """
 
-import hashlib
-import sys
 from pathlib import Path
 
-from absl import app, flags, logging
+from absl import flags, logging
+
+from gahr import command
 
 FLAGS = flags.FLAGS
 _RUN = flags.DEFINE_string("run", None, "Run of the directory to convert, where it holds several.")
@@ -30,7 +30,7 @@ def _to_run_directory(source: Path, workdir: Path) -> None:
 
     model, variables = published.load(source, first_relu=_FIRST_RELU.value)
     section = section_of(model)
-    origin = {"file": source.name, "sha256": hashlib.sha256(source.read_bytes()).hexdigest()}
+    origin = {"file": source.name, "sha256": run_directory.digest(source)}
     run_directory.claim(workdir, {"source": origin, "runs": {_NAME: {"model": section}}})
     (workdir / _NAME).mkdir(exist_ok=True)
     weights = export_arrays(variables, {"model": section, "source": origin})
@@ -69,22 +69,5 @@ def main(argv: list[str]) -> None:
         _to_run_directory(source, destination)
 
 
-def _parse(argv: list[str]) -> list[str]:
-    if {"--help", "-help", "--helpshort", "-h"} & set(argv):
-        return app.parse_flags_with_usage(argv)
-    return FLAGS(argv)
-
-
-def run() -> None:
-    """Run `main`; an error becomes one line and status 1."""
-    try:
-        app.run(main, flags_parser=_parse)
-    except (flags.Error, ValueError, OSError) as error:
-        if "--debug" in sys.argv:
-            raise
-        print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
-        sys.exit(1)
-
-
 if __name__ == "__main__":
-    run()
+    command.run(main)

@@ -24,10 +24,10 @@ if __name__ == "__main__":  # before the slow imports; _listen_for_stops takes o
 import shlex  # noqa: E402
 from pathlib import Path  # noqa: E402
 
-from absl import app, flags, logging  # noqa: E402
+from absl import flags, logging  # noqa: E402
 from ml_collections import config_flags  # noqa: E402
 
-from gahr import memory  # noqa: E402
+from gahr import command, memory  # noqa: E402
 
 FLAGS = flags.FLAGS
 _CONFIG = config_flags.DEFINE_config_file(
@@ -108,11 +108,10 @@ def main(argv: list[str]) -> None:
 
 
 def _parse(argv: list[str]) -> list[str]:
-    if {"--help", "-help", "--helpshort", "-h"} & set(argv):
-        return app.parse_flags_with_usage(argv)
-    _check_config_file(argv)
+    if not command.wants_help(argv):
+        _check_config_file(argv)
     try:
-        return FLAGS(argv)
+        return command.parse(argv)
     except (AttributeError, KeyError) as error:  # from ml_collections, with quotes of quotes
         text = str(error).replace("\\n", " ").replace("\\'", "").strip("'\"")
         raise flags.Error(f"unknown config field: {text}") from error
@@ -134,19 +133,10 @@ def _line(error: BaseException) -> str:
         text = [line for line in text.splitlines() if "Error: " in line][-1].partition("Error: ")[2]
     if isinstance(error, KeyError | AttributeError):
         text = f"{type(error).__name__}: {text} (--debug shows where)"
-    return " ".join(text.split())
-
-
-def run() -> None:
-    """Run `main`; an error becomes one line and status 1."""
-    try:
-        app.run(main, flags_parser=_parse)
-    except (flags.Error, ValueError, OSError, FloatingPointError, AttributeError, KeyError) as error:
-        if "--debug" in sys.argv:
-            raise
-        print(f"error: {_line(error)}", file=sys.stderr)
-        sys.exit(1)
+    return command.one_line(text)
 
 
 if __name__ == "__main__":
-    run()
+    command.run(
+        main, errors=(ValueError, OSError, FloatingPointError, AttributeError, KeyError), parser=_parse, line=_line
+    )

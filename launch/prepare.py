@@ -23,7 +23,9 @@ if __name__ == "__main__":  # before the slow imports
     signal.signal(signal.SIGINT, _leave)
     signal.signal(signal.SIGTERM, _leave)
 
-from absl import app, flags, logging  # noqa: E402
+from absl import flags, logging  # noqa: E402
+
+from gahr import command  # noqa: E402
 
 FLAGS = flags.FLAGS
 _RECIPE = flags.DEFINE_string("recipe", "plain", "plain, celeba or lsun: what the flags below are where left out.")
@@ -78,22 +80,5 @@ def main(argv: list[str]) -> None:
         print(f"pairs of correlation above {level}: {number}")
 
 
-def _parse(argv: list[str]) -> list[str]:
-    if {"--help", "-help", "--helpshort", "-h"} & set(argv):
-        return app.parse_flags_with_usage(argv)
-    return FLAGS(argv)
-
-
-def run() -> None:
-    """Run `main`; an error becomes one line and status 1."""
-    try:
-        app.run(main, flags_parser=_parse)
-    except (flags.Error, ValueError, OSError) as error:
-        if "--debug" in sys.argv:
-            raise
-        print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
-        sys.exit(1)
-
-
 if __name__ == "__main__":
-    run()
+    command.run(main)

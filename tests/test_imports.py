@@ -13,6 +13,7 @@ ALLOWED = {  # module or folder of gahr -> those it may import, besides its own 
     "": set(),
     "types": set(),
     "config": set(),
+    "command": set(),
     "memory": set(),
     "progress": set(),
     "run_directory": set(),

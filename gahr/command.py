@@ -1,0 +1,45 @@
+"""What the programs in `launch/` share: --help, and errors in one line."""
+
+import sys
+from collections.abc import Callable
+
+from absl import app, flags
+
+
+def wants_help(argv: list[str]) -> bool:
+    """Whether help is asked for, which needs no valid arguments."""
+    return bool({"--help", "-help", "--helpshort", "-h"} & set(argv))
+
+
+def parse(argv: list[str]) -> list[str]:
+    """What is left of the arguments when the flags are read; shows help and leaves where it is asked for."""
+    return app.parse_flags_with_usage(argv) if wants_help(argv) else flags.FLAGS(argv)
+
+
+def one_line(error: object) -> str:
+    """The text of an error, or another, in one line."""
+    return " ".join(str(error).split())
+
+
+def run(
+    main: Callable[[list[str]], None],
+    *,
+    errors: tuple[type[BaseException], ...] = (ValueError, OSError),
+    parser: Callable[[list[str]], list[str]] = parse,
+    line: Callable[[BaseException], str] = one_line,
+) -> None:
+    """Run a program; an error of these kinds becomes one line and status 1, unless --debug is given.
+
+    Args:
+      main: takes what is left of the arguments.
+      errors: kinds of errors that users are to see as one line; errors of flags are always among them.
+      parser: reads the flags.
+      line: text of an error.
+    """
+    try:
+        app.run(main, flags_parser=parser)
+    except (flags.Error, *errors) as error:
+        if "--debug" in sys.argv:
+            raise
+        print(f"error: {line(error)}", file=sys.stderr)
+        sys.exit(1)
