@@ -14,10 +14,7 @@ Arguments, after the colon:
   seed     of images, initial values, noise and probes
 """
 
-import runpy
-from pathlib import Path
-
-from gahr.config import parse_arg, require_positive
+from gahr.config import config_beside, parse_arg, require_positive
 
 ANALYSIS = {
     "smoke": dict(num_images=8, num_fit=64, num_levels=3, num_probes=2),
@@ -31,7 +28,7 @@ MARKS = dict(standard_errors=4.0)
 def get_config(arg=None):
     arg = parse_arg(arg, weights="", image="", size=32, alpha=3.0, scale="auto", seed=0)
     require_positive(size=arg["size"])
-    calpha = runpy.run_path(str(Path(__file__).with_name("calpha.py")))["get_config"]
+    calpha = config_beside(__file__, "calpha")
     config = calpha(f"alpha={arg['alpha']},scale={arg['scale']},seed={arg['seed']}")
     analysis = {name: arg[name] for name in ("weights", "image", "size")}
     analysis |= ANALYSIS.get(config.scale, ANALYSIS["gpu"])

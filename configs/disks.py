@@ -9,10 +9,7 @@ Arguments, after the colon:
   seed   of images, initial values and noise
 """
 
-import runpy
-from pathlib import Path
-
-from gahr.config import parse_arg, require_positive
+from gahr.config import config_beside, parse_arg, require_positive
 
 ANALYSIS = {
     "smoke": dict(num_disks=2, num_images=4, num_levels=6, num_samples=128, num_sigmas=4),
@@ -26,7 +23,7 @@ MARKS = dict(overlap=0.9, dimension_above=5.0)
 def get_config(arg=None):
     arg = parse_arg(arg, sigma=0.04, scale="auto", seed=0)
     require_positive(sigma=arg["sigma"])
-    calpha = runpy.run_path(str(Path(__file__).with_name("calpha.py")))["get_config"]
+    calpha = config_beside(__file__, "calpha")
     config = calpha(f"scale={arg['scale']},seed={arg['seed']}")
     (run,) = (run.to_dict() for run in config.runs.values())
     run["data"] = {name: run["data"][name] for name in ("subset", "size", "set_size")} | dict(name="disks")

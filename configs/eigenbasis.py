@@ -14,10 +14,7 @@ Arguments, after the colon:
   seed     of images, initial values and noise
 """
 
-import runpy
-from pathlib import Path
-
-from gahr.config import parse_arg, require_positive
+from gahr.config import config_beside, parse_arg, require_positive
 
 # Marks at 80x80 are 0.95 of the energy and a clear rise of frequency along the basis; smaller images and networks
 # keep the first and are held to half the rank correlation of a Fourier basis.
@@ -27,7 +24,7 @@ MARKS = dict(preserved_energy=0.95, harmonicity=0.5)
 def get_config(arg=None):
     arg = parse_arg(arg, weights="", image="", size=48, sigma=0.15, alpha=3.0, scale="auto", seed=0)
     require_positive(size=arg["size"], sigma=arg["sigma"])
-    calpha = runpy.run_path(str(Path(__file__).with_name("calpha.py")))["get_config"]
+    calpha = config_beside(__file__, "calpha")
     config = calpha(f"alpha={arg['alpha']},scale={arg['scale']},seed={arg['seed']}")
     if arg["weights"]:
         config.runs = {}

@@ -10,10 +10,7 @@ Arguments, after the colon:
 The paper's images are 40x40 and its network the BF-CNN; here the UNet of the other figures.
 """
 
-import runpy
-from pathlib import Path
-
-from gahr.config import parse_arg
+from gahr.config import config_beside, parse_arg
 
 SIGMA = dict(ray=0.04, waves=0.08)  # the paper's
 ANALYSIS = {"smoke": dict(num_bases=1, num_images=8), "laptop": dict(num_bases=4, num_images=256)}
@@ -23,7 +20,7 @@ MARKS = dict(overlap=0.9, slope_within=0.1)
 
 def get_config(arg=None):
     arg = parse_arg(arg, scale="auto", seed=0)
-    calpha = runpy.run_path(str(Path(__file__).with_name("calpha.py")))["get_config"]
+    calpha = config_beside(__file__, "calpha")
     config = calpha(f"scale={arg['scale']},seed={arg['seed']}")
     (run,) = (run.to_dict() for run in config.runs.values())
     data = {name: run["data"][name] for name in ("subset", "size", "set_size")}

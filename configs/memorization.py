@@ -22,10 +22,7 @@ the colon; several values are joined by "+":
   seed       of images, initial values and noise
 """
 
-import runpy
-from pathlib import Path
-
-from gahr.config import parse_arg, require_positive, suggest
+from gahr.config import config_beside, parse_arg, require_positive, suggest
 
 SCALES = {
     "paper": dict(size=(80,), features=(64,), set_sizes=(1, 10, 100, 1_000, 10_000, 100_000)),
@@ -75,7 +72,7 @@ def get_config(arg=None):
     if (arg["data"] == "file") != bool(arg["path"]):
         raise ValueError("path= belongs to data=file, and data=file needs it")
     require_positive(repeats=arg["repeats"], alpha=arg["alpha"])
-    calpha = runpy.run_path(str(Path(__file__).with_name("calpha.py")))["get_config"]
+    calpha = config_beside(__file__, "calpha")
     config = calpha(f"alpha={arg['alpha']},scale={arg['scale']},seed={arg['seed']}")
     (base,) = (run.to_dict() for run in config.runs.values())
     grid = {name: value if arg[name] == (0,) else arg[name] for name, value in SCALES[config.scale].items()}

@@ -10,10 +10,7 @@ Arguments, after the colon:
   seed   of images, initial values and noise
 """
 
-import runpy
-from pathlib import Path
-
-from gahr.config import parse_arg, require_positive
+from gahr.config import config_beside, parse_arg, require_positive
 
 ANALYSIS = {
     "smoke": dict(num_bases=1, num_images=8, wiener_images=64),
@@ -26,7 +23,7 @@ MARKS = dict(psnr_loss=3.0, slope_loss=0.1, dimension_ratio=1.5)
 def get_config(arg=None):
     arg = parse_arg(arg, alpha=3.0, sigma=0.3, scale="auto", seed=0)
     require_positive(sigma=arg["sigma"])
-    calpha = runpy.run_path(str(Path(__file__).with_name("calpha.py")))["get_config"]
+    calpha = config_beside(__file__, "calpha")
     config = calpha(f"alpha={arg['alpha']},scale={arg['scale']},seed={arg['seed']}")
     (run,) = (run.to_dict() for run in config.runs.values())
     if config.scale == "laptop":

@@ -1,7 +1,9 @@
 """The string after the colon of `--config FILE.py:name=value,...`, and the scales. Uses no JAX by itself."""
 
 import difflib
-from collections.abc import Iterable
+import runpy
+from collections.abc import Callable, Iterable
+from pathlib import Path
 from typing import Any
 
 SCALES = ("smoke", "laptop", "gpu", "paper")
@@ -13,6 +15,11 @@ def suggest(name: str, allowed: Iterable[str]) -> str:
     near = difflib.get_close_matches(name, allowed, n=1)
     hint = f"; did you mean {near[0]}?" if near else ""
     return f"{hint} (allowed: {', '.join(allowed)})"
+
+
+def config_beside(file: str, name: str) -> Callable[[str], Any]:
+    """`get_config` of NAME.py in the folder of `file`, for configs that share the runs of another."""
+    return runpy.run_path(str(Path(file).with_name(f"{name}.py")))["get_config"]
 
 
 def parse_arg(arg: str | None, **defaults: Any) -> dict[str, Any]:

@@ -118,7 +118,7 @@ def _convert(
     """Write all images to `work/pixels`, a block at a time; returns number of image -> why it cannot be read."""
     log, total = work / "log.jsonl", shape[0]
     run_directory.drop_json_lines_after(log, total)  # and the last line if it was cut short
-    records = [json.loads(line) for line in log.read_text().splitlines()] if log.exists() else []
+    records = run_directory.json_lines(log)
     unreadable = [pair for record in records for pair in record["unreadable"]]
     done = records[-1]["step"] if records else 0
     with open(work / "pixels", "r+b" if records else "wb") as file, ThreadPoolExecutor() as pool:

@@ -44,7 +44,7 @@ def lines(checks):
 def test_a_linear_denoiser_has_the_same_known_basis_at_every_image():
     clean = jax.random.uniform(KEY, (3, SIZE, SIZE, 1))
     with Progress("off") as progress:
-        found = local_bases(smooth, clean, clean, 0.2, progress, note="", measure=lambda eigen, x: {"sum": x.sum()})
+        found = local_bases(smooth, KEY, clean, 0.2, progress, note="", measure=lambda eigen, x: {"sum": x.sum()})
     factors = np.sort(np.repeat((1 + np.cos(2 * np.pi * np.arange(SIZE) / SIZE)) / 2, SIZE))[::-1]
     np.testing.assert_allclose(found["shrinkage"], np.tile(factors, (3, 1)), atol=1e-5)
     np.testing.assert_allclose(found["singular_values"], found["shrinkage"], atol=1e-5)

@@ -13,22 +13,18 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from gahr import noise
-from gahr.analysis import geometry, jacobian, performance
+from gahr.analysis import jacobian, performance
 from gahr.progress import Progress
-from gahr.studies.common import COLOURS, Check, Run, check_counts
-from gahr.studies.local_basis import basis_checks, draw_bases, local_bases, spread
+from gahr.studies.common import COLOURS, Check, Run, at_least, at_most, check_counts, check_positive
+from gahr.studies.local_basis import basis_checks, draw_bases, local_bases, localisation, spread
 from gahr.types import Array, Key
-
-_NUM_CONTROLS = 20
 
 
 def validate(analysis: Mapping[str, Any], marks: Mapping[str, Any]) -> None:
     """ValueError unless the options of `analyze` can be used."""
     del marks
     check_counts(analysis, num_bases=1, num_images=2)
-    if not analysis["sigma"] > 0:
-        raise ValueError(f"study.analysis.sigma must be positive, got {analysis['sigma']}")
+    check_positive(analysis, "sigma")
 
 
 def analyze(
@@ -59,11 +55,10 @@ def analyze(
     curve = jax.jit(functools.partial(performance.psnr_curve, sigmas=jnp.array([sigma]), chunk=32))
     for name, run in runs.items():
         clean = run.images("test", num_images)
-        noisy = noise.add_noise(key, clean, sigma)
         found = local_bases(
             run.denoiser,
+            key,
             clean[:num_bases],
-            noisy[:num_bases],
             sigma,
             progress,
             note=f"{name}: bases",
@@ -78,13 +73,7 @@ def analyze(
 def _localisation(eigen: jacobian.Eigenbasis, clean: Array) -> dict[str, Array]:
     """Where the vectors that are kept have their energy."""
     kept = eigen.vectors[: max(int(jnp.sum(eigen.shrinkage > 0.5)), 1)]
-    mask = geometry.contour_mask(clean)
-    controls = [geometry.shifted_mask(key, mask) for key in jax.random.split(jax.random.key(0), _NUM_CONTROLS)]
-    return {
-        "contour": geometry.contour_share(kept, mask).mean(),
-        "contour_control": jnp.mean(jnp.stack([geometry.contour_share(kept, each).mean() for each in controls])),
-        "participation": geometry.participation_ratio(kept).mean(),
-    }
+    return localisation(kept, clean, jax.random.key(0))
 
 
 def check(
@@ -109,24 +98,23 @@ def check(
     checks = []
     for before, name in zip([None, *names], names, strict=False):
         get = {quantity: arrays[f"{name}/{quantity}"] for quantity in ("psnr", "oracle", "preserved", "trace")}
-        last = None if before is None else {quantity: arrays[f"{before}/{quantity}"] for quantity in get}
         sigma, pixels = float(arrays[f"{name}/sigma"]), arrays[f"{name}/clean"].size
         error = np.mean(10 ** (-get["psnr"] / 10)) * pixels / sigma**2
-        verdicts: list[tuple] = [(), (), ()]
-        if preserved_energy is not None:
-            verdicts[2] = (f">= {preserved_energy:g}", bool(get["preserved"].mean() >= preserved_energy))
-        if last is not None:
-            rise = (get["psnr"] - last["psnr"]).mean()
-            ratio = get["oracle"].mean() / last["oracle"].mean()
-            if psnr_rise is not None:
-                verdicts[0] = (f">= {psnr_rise:g} above {before}", bool(rise >= psnr_rise))
-            if dimension_ratio is not None:
-                verdicts[1] = (f"<= {dimension_ratio:g} of {before}", bool(ratio <= dimension_ratio))
-        above, below = ("-", "-") if before is None else (f"above {before}", f"below {before}")
+        above, below, verdicts = "-", "-", [(), ()]
+        if before is not None:
+            rise = (get["psnr"] - arrays[f"{before}/psnr"]).mean()
+            ratio = get["oracle"].mean() / arrays[f"{before}/oracle"].mean()
+            above, below = f"above {before}", f"below {before}"
+            verdicts = [at_least(rise, psnr_rise, of=f" {above}"), at_most(ratio, dimension_ratio, of=f" of {before}")]
         checks += [
             Check(f"{name}: output PSNR, dB", above, spread(get["psnr"]), *verdicts[0]),
             Check(f"{name}: oracle dimension of x in the basis", below, spread(get["oracle"], digits=1), *verdicts[1]),
-            Check(f"{name}: share of |x|^2 above 1/2", "1", spread(get["preserved"], digits=3), *verdicts[2]),
+            Check(
+                f"{name}: share of |x|^2 above 1/2",
+                "1",
+                spread(get["preserved"], digits=3),
+                *at_least(get["preserved"].mean(), preserved_energy),
+            ),
             Check(f"{name}: tr J", f"error / sigma^2 = {error:.1f}, exact MMSE", spread(get["trace"], digits=1)),
             Check(
                 f"{name}: energy of the vectors above 1/2 on contours",

@@ -22,7 +22,7 @@ from gahr.denoiser import at, bind, blind
 from gahr.models import published
 from gahr.progress import Progress
 from gahr.studies.card_figure import draw, slope_of_mean
-from gahr.studies.common import Check, Run, check_counts, check_files
+from gahr.studies.common import Check, Run, check_counts, check_files, counter
 from gahr.types import Array, Key, NoiseDenoiser
 
 __all__ = ["analyze", "check", "draw", "validate"]
@@ -100,14 +100,7 @@ def analyze(
     levels = np.linspace(lowest_db, highest_db, num_levels)
     sigmas = 10 ** (-levels[::-1] / 20)  # increasing
     subjects, normal_law = _subjects(networks, clean, fitted, key)
-    total, done = (len(subjects) + 1) * num_levels, 0
-
-    def advance(note: str) -> None:
-        nonlocal done
-        done += 1
-        progress.check()
-        progress.update("analysis", done, total, note=note)
-
+    advance = counter(progress, (len(subjects) + 1) * num_levels)
     arrays: dict[str, Any] = {"names": list(subjects), "exact": [subject.exact for subject in subjects.values()]}
     arrays |= {"networks": list(networks), "sigmas": sigmas, "shape": clean.shape[1:]}
     for name, subject in subjects.items():

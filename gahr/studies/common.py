@@ -8,9 +8,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from gahr import metrics, noise
 from gahr.analysis import jacobian, performance
 from gahr.progress import Progress
-from gahr.types import Array, Denoiser
+from gahr.types import Array, Denoiser, Key, NoiseDenoiser
 
 _COLUMNS = 128  # of a Jacobian between two looks at the clock
 
@@ -36,6 +37,13 @@ def check_counts(analysis: Mapping[str, Any], **least: int) -> None:
             raise ValueError(f"study.analysis.{field} must be at least {lowest}, got {analysis[field]}")
 
 
+def check_positive(analysis: Mapping[str, Any], *fields: str) -> None:
+    """ValueError naming the first of these fields of study.analysis that is not positive."""
+    for field in fields:
+        if not analysis[field] > 0:
+            raise ValueError(f"study.analysis.{field} must be positive, got {analysis[field]}")
+
+
 def check_files(analysis: Mapping[str, Any], *fields: str) -> None:
     """ValueError naming the first field of study.analysis whose files, joined by "+", are not there."""
     for field in fields:
@@ -56,10 +64,42 @@ def check_levels(analysis: Mapping[str, Any], marks: Mapping[str, Any]) -> None:
         )
 
 
+def counter(progress: Progress, total: int) -> Callable[[str], None]:
+    """Function of a note that shows one more of `total` parts of the analysis as done, where a stop is heard."""
+    done = 0
+
+    def advance(note: str) -> None:
+        nonlocal done
+        done += 1
+        progress.check()
+        progress.update("analysis", done, total, note=note)
+
+    return advance
+
+
+def at_least(value: Any, mark: float | None, *, of: str = "") -> tuple:
+    """The last fields of a Check whose value must reach a mark; none where there is no mark."""
+    return () if mark is None else (f">= {mark:g}{of}", bool(value >= mark))
+
+
+def at_most(value: Any, mark: float | None, *, of: str = "") -> tuple:
+    """The last fields of a Check whose value must not exceed a mark; none where there is no mark."""
+    return () if mark is None else (f"<= {mark:g}{of}", bool(value <= mark))
+
+
 @jax.jit
 def denoise(denoiser: Any, *arguments: Array) -> Array:
     """Compiled once for all denoisers of one kind, which are arguments here and not constants."""
     return denoiser(*arguments)
+
+
+def curve_of_told(noise_denoiser: NoiseDenoiser, key: Key, clean: Array, sigmas: Array) -> Array:
+    """PSNR (N, S) of a denoiser that is told sigma, on the same noise as `performance.psnr_curve`, level by level."""
+    noisy = (noise.add_noise(key, clean, sigma) for sigma in sigmas)
+    curve = (
+        metrics.psnr(clean, denoise(noise_denoiser, images, sigma)) for images, sigma in zip(noisy, sigmas, strict=True)
+    )
+    return jnp.stack(list(curve), axis=1)
 
 
 @jax.jit

@@ -17,7 +17,7 @@ from gahr import metrics, noise
 from gahr.analysis import geometry, identities, jacobian, performance
 from gahr.data import disks
 from gahr.progress import Progress
-from gahr.studies.common import Check, Run, check_counts, denoise, whole_jacobian
+from gahr.studies.common import Check, Run, at_least, check_counts, check_positive, counter, denoise, whole_jacobian
 from gahr.studies.disk_figure import draw
 from gahr.studies.disk_posterior import exact_jacobian, posterior_mean
 from gahr.types import Array, Key
@@ -34,9 +34,7 @@ def validate(analysis: Mapping[str, Any], marks: Mapping[str, Any]) -> None:
     """ValueError unless the options of `analyze` can be used."""
     del marks
     check_counts(analysis, num_disks=1, num_images=2, num_levels=2, num_sigmas=2, num_samples=16)
-    for field in ("sigma", "lowest_sigma", "highest_sigma"):
-        if not analysis[field] > 0:
-            raise ValueError(f"study.analysis.{field} must be positive, got {analysis[field]}")
+    check_positive(analysis, "sigma", "lowest_sigma", "highest_sigma")
 
 
 def analyze(
@@ -84,15 +82,7 @@ def analyze(
     levels = np.linspace(lowest_db, highest_db, num_levels)
     sigmas = np.geomspace(lowest_sigma, highest_sigma, num_sigmas)
     num_disks = min(num_disks, num_images)
-    total = num_disks + num_sigmas * 2 + num_levels + 1
-    done = 0
-
-    def advance(note: str) -> None:
-        nonlocal done
-        done += 1
-        progress.check()
-        progress.update("analysis", done, total, note=note)
-
+    advance = counter(progress, num_disks + num_sigmas * 2 + num_levels + 1)
     exact = _exact(key, clean, parameters, size, num_samples)
     curve = jax.jit(functools.partial(performance.psnr_curve, chunk=_CHUNK))
     moments = jax.jit(functools.partial(identities.jacobian_moments, num_probes=num_probes, chunk=_CHUNK))
@@ -217,9 +207,7 @@ def check(
     at = f"sigma = {float(get('sigma')):g}"
     pixels = int(get("size")) ** 2
     inside = performance.levels_between(get("input_psnr"), (20, 34))
-    verdicts: list[tuple] = [()] * 3
-    if overlap is not None:
-        verdicts[0] = (f">= {overlap:g}", bool(get("overlap").mean() >= overlap))
+    verdicts: list[tuple] = [at_least(get("overlap").mean(), overlap), (), ()]
     if dimension_above is not None:
         verdicts[1] = (f"> {dimension_above:g}", bool(np.all(trace > dimension_above)))
         verdicts[2] = ("rises", bool(np.all(np.diff(trace) < 0)))

@@ -13,13 +13,14 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from gahr import metrics, noise
+from gahr import noise
 from gahr.analysis import geometry, jacobian
 from gahr.data import files
 from gahr.denoiser import as_argument, bind
 from gahr.models import published
 from gahr.progress import Progress
-from gahr.studies.common import COLOURS, STYLE, Check, Run, check_counts, check_files, denoise, whole_jacobian
+from gahr.studies.common import COLOURS, STYLE, Check, Run, at_least, check_counts, check_files, denoise, whole_jacobian
+from gahr.studies.local_basis import draw_stages, draw_vector, localisation
 from gahr.types import Array, Key
 
 _LEADING = 10  # vectors that the checks of subspaces are about
@@ -104,8 +105,6 @@ def _geometry(vectors: Array, values: Array, clean: Array, key: Key) -> dict[str
     kept = int(jnp.sum(values > 0.5))
     preserved = vectors[: max(kept, 2)]
     frequency = geometry.mean_frequency(preserved)
-    mask = geometry.contour_mask(clean)
-    controls = [geometry.shifted_mask(k, mask) for k in jax.random.split(key, 20)]
     leading = vectors[:_LEADING]
     return {
         "coefficients": geometry.coefficients(vectors, clean),
@@ -113,10 +112,8 @@ def _geometry(vectors: Array, values: Array, clean: Array, key: Key) -> dict[str
         "kept": kept,
         "frequency": frequency,
         "harmonicity": geometry.rank_correlation(frequency, jnp.arange(len(preserved))),
-        "contour": geometry.contour_share(preserved, mask).mean(),
-        "contour_control": jnp.mean(jnp.stack([geometry.contour_share(preserved, m).mean() for m in controls])),
         "orientation": geometry.orientation_agreement(leading, clean).mean(),
-        "participation": geometry.participation_ratio(preserved).mean(),
+        **localisation(preserved, clean, key),
     }
 
 
@@ -157,17 +154,17 @@ def check(
     for kind, title in (("eigen", "eigenvectors"), ("singular", "left singular vectors")):
         kept, marks = int(get(f"{kind}/kept")), (preserved_energy, harmonicity) if kind == "eigen" else (None, None)
         checks += [
-            _at_least(
+            Check(
                 f"share of |x|^2 in the {kept} {title} above 1/2",
                 f"1; chance {kept / get('clean').size:.2f}",
-                get(f"{kind}/preserved"),
-                marks[0],
+                f"{get(f'{kind}/preserved'):.2f}",
+                *at_least(get(f"{kind}/preserved"), marks[0]),
             ),
-            _at_least(
+            Check(
                 f"rank correlation of frequency and number, {title} above 1/2",
                 "1 Fourier, 0 noise",
-                get(f"{kind}/harmonicity"),
-                marks[1],
+                f"{get(f'{kind}/harmonicity'):.2f}",
+                *at_least(get(f"{kind}/harmonicity"), marks[1]),
             ),
             Check(
                 f"energy on contours, the same {title}",
@@ -188,11 +185,6 @@ def check(
     return checks
 
 
-def _at_least(name: str, theory: str, value: Any, mark: float | None) -> Check:
-    verdict = () if mark is None else (f">= {mark:g}", bool(value >= mark))
-    return Check(name, theory, f"{float(value):.2f}", *verdict)
-
-
 def draw(arrays: Mapping[str, np.ndarray], *, title: str = ""):
     """Figure: image, decay of factors and coefficients, and a row of vectors of each kind."""
     import matplotlib.pyplot as plt
@@ -211,16 +203,10 @@ def draw(arrays: Mapping[str, np.ndarray], *, title: str = ""):
 
 def _draw_top(figure, arrays: Mapping[str, np.ndarray]) -> None:
     images, decay = figure.subfigures(1, 2, width_ratios=(1, 1.25))
-    clean = arrays["clean"]
-    for axes, kind in zip(images.subplots(1, 3), ("clean", "noisy", "denoised"), strict=True):
-        axes.imshow(arrays[kind].mean(-1), cmap="gray", vmin=0, vmax=1, interpolation="nearest")
-        axes.set_axis_off()
-        psnr = rf"$\sigma$ = {float(arrays['sigma']):g}"
-        if kind != "clean":
-            psnr = f"{float(metrics.psnr(clean, arrays[kind])):.1f} dB"
-        axes.set_title(f"{kind}\n{psnr}")
+    stages = {kind: arrays[kind] for kind in ("clean", "noisy", "denoised")}
+    draw_stages(images, stages, float(arrays["sigma"]))
     factors, coefficients = decay.subplots(1, 2)
-    numbers = np.arange(1, clean.size + 1)
+    numbers = np.arange(1, arrays["clean"].size + 1)
     factors.semilogx(numbers, arrays["shrinkage"], color=COLOURS[0], label="eigenvalues")
     factors.semilogx(numbers, arrays["singular_values"], "--", color=COLOURS[1], label="singular values")
     factors.axhline(0, color="grey", lw=0.6)
@@ -239,6 +225,4 @@ def _draw_vectors(figure, arrays, kind: str, values: str, heading: str, columns:
     for axes in panels:
         axes.set_axis_off()
     for axes, k, vector in zip(panels, arrays["shown"], arrays[f"{kind}/vectors"], strict=False):
-        limit = np.quantile(np.abs(vector), 0.995)  # a few peaks would leave the rest grey
-        axes.imshow(vector.mean(-1), cmap="gray", vmin=-limit, vmax=limit, interpolation="nearest")
-        axes.set_title(f"{k + 1}: {arrays[values][k]:.2f}", fontsize=7, pad=2)
+        draw_vector(axes, vector, f"{k + 1}: {arrays[values][k]:.2f}", fontsize=7, pad=2)

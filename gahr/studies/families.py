@@ -1,5 +1,6 @@
 """Pairs of networks on disjoint training sets of growing size: how runs are grouped, and curves against that size."""
 
+import re
 from collections.abc import Callable, Mapping
 
 import numpy as np
@@ -31,8 +32,7 @@ def families(runs: Mapping[str, Run]) -> Families:
 
 def label(variant: str) -> str:
     """Words for a name such as size20_features32: "size 20, features 32"."""
-    words = [word.rstrip("0123456789") + " " + word[len(word.rstrip("0123456789")) :] for word in variant.split("_")]
-    return ", ".join(words)
+    return re.sub(r"(\d+)", r" \1", variant).replace("_", ", ")
 
 
 def draw_against_size(
@@ -48,23 +48,19 @@ def draw_against_size(
 
     The colour given is for a single variant.
     """
-    kinds = list(dict.fromkeys(_without_repeat(str(variant)) for variant in arrays["variants"]))
-    for variant in map(str, arrays["variants"]):
-        kind = _without_repeat(variant)
-        first = variant == next(str(other) for other in arrays["variants"] if _without_repeat(str(other)) == kind)
-        words = ", ".join(filter(None, (name, label(kind) if len(kinds) > 1 else "")))
+    variants = [str(variant) for variant in arrays["variants"]]
+    kinds = [variant.partition("_repeat")[0] for variant in variants]
+    colours = dict(zip(dict.fromkeys(kinds), COLOURS * len(kinds), strict=False))
+    for i, (variant, kind) in enumerate(zip(variants, kinds, strict=True)):
+        words = ", ".join(filter(None, (name, label(kind) if len(colours) > 1 else "")))
         axes.plot(
             arrays[f"{variant}/set_sizes"],
             values_of(variant),
             style,
             ms=3,
-            color=COLOURS[kinds.index(kind) % len(COLOURS)] if len(kinds) > 1 else colour,
-            label=words if first else "",
+            color=colours[kind] if len(colours) > 1 else colour,
+            label=words if kind not in kinds[:i] else "",
         )
     axes.set(xscale="log", xlabel="number $N$ of training images")
     if axes.get_legend_handles_labels()[1]:
         axes.legend()
-
-
-def _without_repeat(variant: str) -> str:
-    return variant.partition("_repeat")[0]

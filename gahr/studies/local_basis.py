@@ -1,20 +1,22 @@
-"""What the studies that set networks side by side share: their bases at a few images, and the figure of them."""
+"""What studies of bases share: bases at a few images, what is said of them, and figures that set them side by side."""
 
 from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 
-from gahr import metrics
+from gahr import metrics, noise
 from gahr.analysis import geometry, jacobian
 from gahr.denoiser import as_argument
 from gahr.progress import Progress
 from gahr.studies.common import COLOURS, STYLE, Check, denoise, whole_jacobian
-from gahr.types import Array, Denoiser
+from gahr.types import Array, Denoiser, Key
 
 _NUM_VECTORS = 10  # drawn
+_NUM_CONTROLS = 20  # shifts of the contours
 _NUM_BINS = 60  # of the coefficients' curve
 
 Measure = Callable[[jacobian.Eigenbasis, Array], dict[str, Any]]  # of one basis and its clean image
@@ -22,8 +24,8 @@ Measure = Callable[[jacobian.Eigenbasis, Array], dict[str, Any]]  # of one basis
 
 def local_bases(
     denoiser: Denoiser,
+    key: Key,
     clean: Array,
-    noisy: Array,
     sigma: float,
     progress: Progress,
     *,
@@ -34,8 +36,9 @@ def local_bases(
 
     Args:
       denoiser: estimate of the clean image.
-      clean, noisy: images (N, H, W, C) and the same with noise.
-      sigma: its standard deviation, image units.
+      key: random key of the noise.
+      clean: images (N, H, W, C).
+      sigma: noise level, image units.
       progress, note: shows the state under this name and asks for stops.
       measure: what else to find out about each basis.
 
@@ -44,7 +47,7 @@ def local_bases(
       preserved, oracle (dimension: least error of a shrinkage in the basis over sigma^2), asymmetry (N,), what
       `measure` finds; sigma; and the first image: clean, noisy, denoised (H, W, C).
     """
-    denoiser, found = as_argument(denoiser), []
+    denoiser, noisy, found = as_argument(denoiser), noise.add_noise(key, clean, sigma), []
     for i in range(len(clean)):
         progress.check()
         matrix = whole_jacobian(denoiser, noisy[i], progress)
@@ -70,6 +73,17 @@ def local_bases(
         "clean": clean[0],
         "noisy": noisy[0],
         "denoised": denoise(denoiser, noisy[0]),
+    }
+
+
+def localisation(vectors: Array, clean: Array, key: Key) -> dict[str, Array]:
+    """Where vectors have their energy: mean share on contours, the same on shifted contours, and mean extent."""
+    mask = geometry.contour_mask(clean)
+    controls = [geometry.shifted_mask(each, mask) for each in jax.random.split(key, _NUM_CONTROLS)]
+    return {
+        "contour": geometry.contour_share(vectors, mask).mean(),
+        "contour_control": jnp.mean(jnp.stack([geometry.contour_share(vectors, each).mean() for each in controls])),
+        "participation": geometry.participation_ratio(vectors).mean(),
     }
 
 
@@ -134,23 +148,30 @@ def draw_bases(
 def _draw_row(figure, arrays: Mapping[str, np.ndarray], name: str, label: str) -> None:
     figure.suptitle(f"{label}: image, and leading eigenvectors with their eigenvalues", fontsize=8)
     images, vectors = figure.subfigures(1, 2, width_ratios=(3, 5.4))
-    clean = arrays[f"{name}/clean"]
-    low, high = min(0.0, clean.min()), max(1.0, clean.max())
-    for axes, kind in zip(images.subplots(1, 3), ("clean", "noisy", "denoised"), strict=True):
-        image = arrays[f"{name}/{kind}"]
-        axes.imshow(image.mean(-1), cmap="gray", vmin=low, vmax=high, interpolation="nearest")
-        axes.set_axis_off()
-        second = rf"$\sigma$ = {float(arrays[f'{name}/sigma']):g}"
-        if kind != "clean":
-            second = f"{float(metrics.psnr(clean, image)):.1f} dB"
-        axes.set_title(f"{kind}\n{second}", fontsize=7)
+    stages = {kind: arrays[f"{name}/{kind}"] for kind in ("clean", "noisy", "denoised")}
+    draw_stages(images, stages, float(arrays[f"{name}/sigma"]), fontsize=7)
     values = arrays[f"{name}/shrinkage"][0]
     for k, axes in enumerate(vectors.subplots(2, _NUM_VECTORS // 2).flat):
-        vector = arrays[f"{name}/vectors"][0][k]
-        limit = np.quantile(np.abs(vector), 0.995)  # a few peaks would leave the rest grey
-        axes.imshow(vector.mean(-1), cmap="gray", vmin=-limit, vmax=limit, interpolation="nearest")
+        draw_vector(axes, arrays[f"{name}/vectors"][0][k], f"{k + 1}: {values[k]:.2f}", fontsize=6.5, pad=1.5)
+
+
+def draw_stages(figure, stages: Mapping[str, np.ndarray], sigma: float, **title: Any) -> None:
+    """An image clean, noisy and denoised, by these names, with its PSNR; `title` goes to the headings."""
+    clean = stages["clean"]
+    low, high = min(0.0, clean.min()), max(1.0, clean.max())
+    for axes, (kind, image) in zip(figure.subplots(1, len(stages)), stages.items(), strict=True):
+        axes.imshow(image.mean(-1), cmap="gray", vmin=low, vmax=high, interpolation="nearest")
         axes.set_axis_off()
-        axes.set_title(f"{k + 1}: {values[k]:.2f}", fontsize=6.5, pad=1.5)
+        second = rf"$\sigma$ = {sigma:g}" if kind == "clean" else f"{float(metrics.psnr(clean, image)):.1f} dB"
+        axes.set_title(f"{kind}\n{second}", **title)
+
+
+def draw_vector(axes, vector: np.ndarray, heading: str, **title: Any) -> None:
+    """A vector as an image, grey where it is zero; `title` goes to the heading."""
+    limit = np.quantile(np.abs(vector), 0.995)  # a few peaks would leave the rest grey
+    axes.imshow(vector.mean(-1), cmap="gray", vmin=-limit, vmax=limit, interpolation="nearest")
+    axes.set_axis_off()
+    axes.set_title(heading, **title)
 
 
 def _draw_decay(factors, coefficients, arrays: Mapping[str, np.ndarray], labels: Mapping[str, str]) -> None:
@@ -176,11 +197,11 @@ def _in_bins(numbers: np.ndarray, values: np.ndarray) -> tuple[np.ndarray, np.nd
 
 
 def draw_curves(
-    axes, levels: np.ndarray, curves: Sequence[tuple[np.ndarray, str, str, str]], *, title: str = "Denoising"
+    axes, levels: np.ndarray, curves: Sequence[tuple[np.ndarray, str, str, str | None]], *, title: str = "Denoising"
 ) -> None:
-    """PSNR curves (values, format, colour, label) on one pair of axes, with the noisy image's own."""
+    """PSNR curves (values, format, colour, label or None) on one pair of axes, with the noisy image's own."""
     for values, style, colour, label in curves:
-        axes.plot(levels[: len(values)], values, style, ms=2.5, color=colour, label=label or None)
+        axes.plot(levels, values, style, ms=2.5, color=colour, label=label)
     axes.plot(levels, levels, color="grey", lw=0.8, label="noisy image")
     axes.set(xlabel="input PSNR (dB)", ylabel="output PSNR (dB)", title=title)
     axes.legend()

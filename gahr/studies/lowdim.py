@@ -12,11 +12,11 @@ from typing import Any
 import jax
 import numpy as np
 
-from gahr import metrics, noise
+from gahr import metrics
 from gahr.analysis import geometry, performance
 from gahr.data import ray, waves
 from gahr.progress import Progress
-from gahr.studies.common import COLOURS, Check, Run, check_counts, check_levels
+from gahr.studies.common import COLOURS, Check, Run, at_least, check_counts, check_levels
 from gahr.studies.local_basis import basis_checks, draw_bases, draw_curves, local_bases, spread
 from gahr.types import Array, Key
 
@@ -73,8 +73,8 @@ def analyze(
         clean, tangents = run.images("test", num_images), _tangents(run.data)
         found = local_bases(
             run.denoiser,
+            key,
             clean[:num_bases],
-            noise.add_noise(key, clean[:num_bases], sigma[name]),
             sigma[name],
             progress,
             note=f"{name}: bases",
@@ -130,11 +130,9 @@ def check(
         slope = performance.psnr_slope(levels, get["psnr"], between=fit_between)
         gain = _optimal_gain(pixels, dimension)
         intercepts = (get["psnr"] - levels)[:, inside].mean(1)
-        verdicts: list[tuple] = [(), ()]
-        if overlap is not None:
-            verdicts[0] = (f">= {overlap:g}", bool(get["overlap"].mean() >= overlap))
+        verdict: tuple = ()
         if slope_within is not None:
-            verdicts[1] = (f"within {slope_within:g}", bool(abs(slope.slope - 1) <= slope_within))
+            verdict = (f"within {slope_within:g}", bool(abs(slope.slope - 1) <= slope_within))
         at = f"sigma = {float(arrays[f'{name}/sigma']):g}"
         leading = get["shrinkage"].mean(0)[: dimension + 3]
         checks += [
@@ -142,9 +140,9 @@ def check(
                 f"{name}: overlap of {dimension} leading eigenvectors and the set's span, {at}",
                 f"1; chance {dimension / pixels:.4f}",
                 spread(get["overlap"], digits=3),
-                *verdicts[0],
+                *at_least(get["overlap"].mean(), overlap),
             ),
-            Check(f"{name}: slope, {span}", "1", f"{slope.slope:.3f} +- {slope.standard_error:.3f}", *verdicts[1]),
+            Check(f"{name}: slope, {span}", "1", f"{slope.slope:.3f} +- {slope.standard_error:.3f}", *verdict),
             Check(f"{name}: mean output - input, {span}, dB", f"{gain:.2f}, optimal", spread(intercepts)),
             Check(
                 f"{name}: the same of the projection, dB",
@@ -169,8 +167,8 @@ def draw(arrays: Mapping[str, np.ndarray], *, title: str = ""):
         curves = []
         for (name, label), colour in zip(_LABELS.items(), COLOURS, strict=False):
             curves.append((arrays[f"{name}/psnr"].mean(0), "-", colour, label.lower()))
-            curves.append((arrays[f"{name}/projection"].mean(0), ":", colour, ""))
-        curves.append((np.full(1, np.nan), ":", "grey", "projection"))
+            curves.append((arrays[f"{name}/projection"].mean(0), ":", colour, None))
+        axes.plot([], [], ":", color="grey", label="projection")
         draw_curves(axes, arrays["input_psnr"], curves)
 
     return draw_bases(arrays, _LABELS, draw_third, title=title)

@@ -10,15 +10,14 @@ from collections.abc import Mapping
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
-from gahr import metrics, noise
+from gahr import metrics
 from gahr.analysis import performance
 from gahr.classical.analytic import fit_gaussian, gaussian
 from gahr.data import shuffled
 from gahr.progress import Progress
-from gahr.studies.common import COLOURS, Check, Run, check_counts, check_levels, denoise
+from gahr.studies.common import COLOURS, Check, Run, at_least, check_counts, check_levels, check_positive, curve_of_told
 from gahr.studies.local_basis import basis_checks, draw_bases, draw_curves, local_bases, spread
 from gahr.types import Key
 
@@ -30,8 +29,7 @@ def validate(analysis: Mapping[str, Any], marks: Mapping[str, Any]) -> None:
     """ValueError unless the options of `analyze` can be used."""
     check_levels(analysis, marks)
     check_counts(analysis, num_bases=1)
-    if not analysis["sigma"] > 0:
-        raise ValueError(f"study.analysis.sigma must be positive, got {analysis['sigma']}")
+    check_positive(analysis, "sigma")
 
 
 def analyze(
@@ -70,17 +68,14 @@ def analyze(
     for name in _NAMES:
         run = runs[name]
         clean = run.images("test", num_images)
-        noisy = noise.add_noise(key, clean, sigma)
-        found = local_bases(run.denoiser, clean[:num_bases], noisy[:num_bases], sigma, progress, note=f"{name}: bases")
+        found = local_bases(run.denoiser, key, clean[:num_bases], sigma, progress, note=f"{name}: bases")
         progress.check()
         found["psnr"] = curve(run.denoiser, key, clean).psnr
         wiener = gaussian(*fit_gaussian(run.images(run.data["subset"], wiener_images)))
-        noisy = (noise.add_noise(key, clean, level) for level in sigmas)
-        curves = [metrics.psnr(clean, denoise(wiener, each, level)) for each, level in zip(noisy, sigmas, strict=True)]
-        found["wiener"] = jnp.stack(curves, 1)
-        seed = run.data.get("permutation_seed", 0)
-        restore = functools.partial(shuffled.unshuffle, permutation_seed=seed) if name == "shuffled" else lambda x: x
-        found |= {quantity: restore(found[quantity]) for quantity in ("vectors", "clean", "noisy", "denoised")}
+        found["wiener"] = curve_of_told(wiener, key, clean, sigmas)
+        if name == "shuffled":
+            restore = functools.partial(shuffled.unshuffle, permutation_seed=run.data.get("permutation_seed", 0))
+            found |= {quantity: restore(found[quantity]) for quantity in ("vectors", "clean", "noisy", "denoised")}
         arrays |= {f"{name}/{quantity}": value for quantity, value in found.items()}
     return {quantity: np.asarray(value) for quantity, value in arrays.items()}
 
@@ -124,9 +119,16 @@ def check(
             "0 but for chance: other noise",
             f"{np.abs(linear['plain'].mean(0) - linear['shuffled'].mean(0)).max():.3f}",
         ),
-        _at_least("PSNR lost by the shuffle at 30 dB, dB", "0, optimal denoiser", loss, psnr_loss),
-        _at_least(f"slope lost, {span}", "0, optimal denoiser", flatter, slope_loss),
-        _at_least("oracle dimension, shuffled / as they are", "1, one basis", ratio, dimension_ratio),
+        Check(
+            "PSNR lost by the shuffle at 30 dB, dB", "0, optimal denoiser", f"{loss:.2f}", *at_least(loss, psnr_loss)
+        ),
+        Check(f"slope lost, {span}", "0, optimal denoiser", f"{flatter:.2f}", *at_least(flatter, slope_loss)),
+        Check(
+            "oracle dimension, shuffled / as they are",
+            "1, one basis",
+            f"{ratio:.2f}",
+            *at_least(ratio, dimension_ratio),
+        ),
     ]
     for name, label in _NAMES.items():
         slope = slopes[name]
@@ -142,11 +144,6 @@ def check(
             *basis_checks(arrays, name),
         ]
     return checks
-
-
-def _at_least(name: str, theory: str, value: float, mark: float | None) -> Check:
-    verdict = () if mark is None else (f">= {mark:g}", bool(value >= mark))
-    return Check(name, theory, f"{value:.2f}", *verdict)
 
 
 def draw(arrays: Mapping[str, np.ndarray], *, title: str = ""):

@@ -9,14 +9,24 @@ from collections.abc import Mapping
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from gahr import metrics, noise
 from gahr.analysis import identities, performance
 from gahr.classical.analytic import fit_gaussian, gaussian
 from gahr.progress import Progress
-from gahr.studies.common import COLOURS, STYLE, Check, Run, check_levels, denoise
+from gahr.studies.common import (
+    COLOURS,
+    STYLE,
+    Check,
+    Run,
+    at_least,
+    at_most,
+    check_levels,
+    counter,
+    curve_of_told,
+    denoise,
+)
 from gahr.types import Array, Denoiser, Key
 
 _SHOWN_DB = 20.0  # input PSNR of the images drawn
@@ -73,15 +83,7 @@ def analyze(
     arrays: dict[str, np.ndarray] = {"input_psnr": levels, "runs": np.array(list(runs))}
     curve = jax.jit(functools.partial(performance.psnr_curve, sigmas=sigmas, chunk=_CHUNK))
     moments = jax.jit(functools.partial(identities.jacobian_moments, num_probes=num_probes, chunk=_CHUNK))
-    total = len(runs) * (3 + num_levels)
-    done = 0
-
-    def advance(note: str) -> None:
-        nonlocal done
-        done += 1
-        progress.check()
-        progress.update("analysis", done, total, note=note)
-
+    advance = counter(progress, len(runs) * (3 + num_levels))
     for name, run in runs.items():
         test, train = run.images("test", num_images), run.images(run.data["subset"], num_images)
         wiener = gaussian(*fit_gaussian(run.images(run.data["subset"], wiener_images)))
@@ -90,7 +92,7 @@ def analyze(
         advance(f"{name}: test images")
         found["train"] = curve(run.denoiser, key, train).psnr
         advance(f"{name}: training images")
-        found["wiener"] = _wiener_curve(wiener, key, test, sigmas)
+        found["wiener"] = curve_of_told(wiener, key, test, sigmas)
         advance(f"{name}: linear denoiser")
         slopes = []
         for sigma in sigmas:
@@ -105,13 +107,6 @@ def analyze(
 
 def _background_alpha(data: Mapping[str, Any]) -> float:
     return data["alpha"] if data.get("background_alpha") is None else data["background_alpha"]
-
-
-def _wiener_curve(wiener: Any, key: Key, clean: Array, sigmas: Array) -> Array:
-    """PSNR (N, S) of a denoiser that is told sigma, on the same noise as `performance.psnr_curve`."""
-    noisy = (noise.add_noise(key, clean, sigma) for sigma in sigmas)
-    curve = [metrics.psnr(clean, denoise(wiener, images, sigma)) for images, sigma in zip(noisy, sigmas, strict=True)]
-    return jnp.stack(curve, axis=1)
 
 
 def _examples(denoiser: Denoiser, wiener: Any, key: Key, clean: Array) -> dict[str, Array]:
@@ -180,8 +175,9 @@ def check(
         for decibel in sorted({20, 30} | {int(decibel) for decibel in gain_over_wiener or {}}):
             gain = np.interp(decibel, levels, gains)
             mark = (gain_over_wiener or {}).get(str(decibel))
-            verdict = () if mark is None else (f">= {mark:g}", bool(gain >= mark))
-            checks.append(Check(f"{name}: gain over linear at {decibel} dB, dB", "> 0", f"{gain:.2f}", *verdict))
+            checks.append(
+                Check(f"{name}: gain over linear at {decibel} dB, dB", "> 0", f"{gain:.2f}", *at_least(gain, mark))
+            )
         gap = np.abs(get("train").mean(0) - get("test").mean(0)).max()
         checks.append(_below(f"{name}: largest train-test gap, dB", gap, train_test_gap, digits=2))
         checks.append(_below(f"{name}: |D(cy) - c D(y)| / |c D(y)|", get("homogeneity_error").max(), 1e-5))
@@ -199,8 +195,7 @@ def _within(name: str, theory: float, value: float, margin: float | None, *, tex
 
 
 def _below(name: str, value: float, mark: float | None, *, digits: int | None = None) -> Check:
-    verdict = () if mark is None else (f"<= {mark:g}", bool(value <= mark))
-    return Check(name, "0", f"{value:.1e}" if digits is None else f"{value:.{digits}f}", *verdict)
+    return Check(name, "0", f"{value:.1e}" if digits is None else f"{value:.{digits}f}", *at_most(value, mark))
 
 
 def draw(arrays: Mapping[str, np.ndarray], *, title: str = ""):

@@ -16,7 +16,7 @@ from gahr import metrics
 from gahr.analysis import generalization, transition
 from gahr.progress import Progress
 from gahr.sampling import blind
-from gahr.studies.common import Check, Run, check_counts
+from gahr.studies.common import Check, Run, at_least, check_counts
 from gahr.studies.families import families
 from gahr.studies.twins_figure import draw
 from gahr.types import Array, Denoiser, Key
@@ -204,9 +204,8 @@ def check(
                 )
             )
         lead = alike[-1] - copies[-1]
-        verdict = () if lead_at_largest is None else (f">= {lead_at_largest:g}", lead >= lead_at_largest)
         name = f"{variant}: twin less nearest image, N = {sizes[-1]}"
-        checks.append(Check(name, "above 0, generalizing", f"{lead:.3f}", *verdict))
+        checks.append(Check(name, "above 0, generalizing", f"{lead:.3f}", *at_least(lead, lead_at_largest)))
         if len(sizes) > 1:
             point = transition.transition_point(sizes, both[:, 0], get["twin"], key=jax.random.key(0))
             text = f"{point.value:.3g} ({point.low:.3g} to {point.high:.3g})"
