@@ -160,7 +160,7 @@ def similarity(
     vectors: np.ndarray,
     *,
     levels: Sequence[float] = (0.95, 0.9),
-    block: int = 2048,
+    block: int = 1024,
     report: Callable[[int, int], None] = lambda done, total: None,
 ) -> Similarity:
     """Correlations between all pairs of images, block^2 of them at a time.
