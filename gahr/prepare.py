@@ -2,12 +2,14 @@
 
 import functools
 import hashlib
-import itertools
 import json
+import math
 import shutil
-from collections.abc import Callable
+import zipfile
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import IO
 
 import numpy as np
 import PIL
@@ -16,7 +18,8 @@ from gahr import run_directory
 from gahr.data import faces, files
 from gahr.progress import Progress
 
-_BLOCK = 512  # images between two notes of how far the work is
+_BLOCK = 512  # images between two notes of how far the work is, at most
+_BYTES = 2**25  # about so much of them, or of their files, in memory
 
 
 def prepare(
@@ -31,8 +34,11 @@ def prepare(
     """Make a set of small square images, near-duplicates removed, in the order of the file names.
 
     A call that was killed goes on where it was when it is repeated, with the same result: partial work is kept in
-    `OUT.work` until `out` is complete. `out` holds images (N, size, size, C) uint8, names, hashes (SHA-256 of each
-    image), groups where asked for, unreadable (names of what was left out), counts and recipe (JSON).
+    `OUT.work` until `out` is complete. Images stay on disk but for a block; to find duplicates, 1.6 kB for each are
+    held in memory.
+
+    `out` holds images (N, size, size, C) uint8, names, hashes (SHA-256 of each image), groups where asked for,
+    unreadable (names of what was left out), counts and recipe (JSON).
 
     Args:
       source: folder, zip or tar of image files, or .npy or .npz with `images`.
@@ -58,26 +64,13 @@ def prepare(
         raise ValueError(f"{out} exists; give another name")
     if source.is_dir() and out.resolve().is_relative_to(source.resolve()):
         raise ValueError(f"{out} lies in the folder of images; give another place")
+    contents = files.open_source(source)
+    labels = _labels(contents, groups)
+    made = {"source": source.name, "groups": groups and Path(groups).name, **recipe._asdict()}
+    made["pillow"] = PIL.__version__  # what resizes
     if not out.exists():
-        contents = files.open_source(source)
-        labels = _labels(contents, groups)
-        made = {"source": source.name, "groups": groups and Path(groups).name, **recipe._asdict()}
-        made["pillow"] = PIL.__version__  # what resizes
         _claim(work, made | {"stamp": contents.stamp})
-        shape = (len(contents.names), recipe.size, recipe.size, faces.channels(recipe))
-        unreadable = _convert(contents, recipe, work, shape, strict, progress)
-        if len(unreadable) == len(contents.names):
-            raise ValueError(f"no image of {source} can be used, such as {contents.names[0]}: {unreadable[0]}")
-        pixels = np.memmap(work / "pixels", np.uint8, "r", shape=shape)
-        arrays = _select(pixels, sorted(unreadable), recipe, progress)
-        arrays |= {"names": np.array(contents.names)[arrays["index"]], "recipe": np.array(json.dumps(made))}
-        arrays["unreadable"] = np.array([contents.names[i] for i in sorted(unreadable)], str)
-        if labels is not None:
-            arrays["groups"] = labels[arrays["index"]]
-        del arrays["index"]
-        for stale in out.parent.glob(f"{out.name}.*.partial"):  # of a call that was killed
-            stale.unlink(missing_ok=True)
-        run_directory.write_whole(out, lambda file: np.savez(file, **arrays))
+        _make(contents, labels, made, recipe, work, out, strict, progress)
     shutil.rmtree(work)
     with np.load(out) as arrays:
         return json.loads(str(arrays["counts"]))
@@ -94,8 +87,8 @@ def _labels(contents: files.Source, groups: str | None) -> np.ndarray | None:
     elif groups in contents.arrays:
         labels = contents.arrays[groups]
     else:
-        held = f"the source holds {', '.join(contents.arrays)}" if contents.arrays else "the source is no .npz"
-        raise ValueError(f"groups must be a .npy file or an array of the source, got {groups!r}; {held}")
+        held = ", ".join(contents.arrays) or "none"
+        raise ValueError(f"groups must be a .npy file or an array of the source, got {groups!r}; it holds {held}")
     if labels.shape != (len(contents.names),):
         raise ValueError(
             f"groups {groups} must be one label for each of {len(contents.names)} files, not {labels.shape}"
@@ -112,6 +105,36 @@ def _claim(work: Path, made: dict) -> None:
     run_directory.write_whole(claim, lambda file: file.write(text.encode()))
 
 
+def _make(
+    contents: files.Source,
+    labels: np.ndarray | None,
+    made: dict,
+    recipe: faces.Recipe,
+    work: Path,
+    out: Path,
+    strict: bool,
+    progress: Progress,
+) -> None:
+    """From the source to `out`."""
+    shape = (len(contents.names), recipe.size, recipe.size, faces.channels(recipe))
+    unreadable = _convert(contents, recipe, work, shape, strict, progress)
+    if len(unreadable) == len(contents.names):
+        raise ValueError(f"no image of {made['source']} can be used, such as {contents.names[0]}: {unreadable[0]}")
+    keep = np.ones(len(contents.names), bool)
+    keep[list(unreadable)] = False
+    pixels = functools.partial(_blocks, work / "pixels", shape)
+    keep, counts = _select(pixels, keep, recipe, progress)
+    arrays = {"counts": np.array(json.dumps(counts)), "names": np.array(contents.names)[keep]}
+    arrays["recipe"] = np.array(json.dumps(made))
+    arrays["unreadable"] = np.array([contents.names[i] for i in sorted(unreadable)], str)
+    if labels is not None:
+        arrays["groups"] = labels[keep]
+    for stale in out.parent.glob(f"{out.name}.*.partial"):  # of a call that was killed
+        stale.unlink(missing_ok=True)
+    shape = (counts["kept"], *shape[1:])
+    run_directory.write_whole(out, lambda file: _write(file, pixels(keep), shape, arrays))
+
+
 def _convert(
     contents: files.Source, recipe: faces.Recipe, work: Path, shape: tuple, strict: bool, progress: Progress
 ) -> dict[int, str]:
@@ -123,7 +146,7 @@ def _convert(
     done = records[-1]["step"] if records else 0
     with open(work / "pixels", "r+b" if records else "wb") as file, ThreadPoolExecutor() as pool:
         file.truncate(int(np.prod(shape)))
-        remaining = contents.read(done)
+        remaining = _contents(contents.read(done), _per_block(shape))
         while True:
             for number, reason in unreadable:
                 if strict:
@@ -131,7 +154,7 @@ def _convert(
             progress.update("images", done, total)
             if done == total:
                 break
-            block = [(number, _content(read)) for number, read in itertools.islice(remaining, _BLOCK)]
+            block = next(remaining)
             images = pool.map(functools.partial(_image, recipe), [content for _, content in block])
             failed = []
             for (number, _), image in zip(block, images, strict=True):
@@ -146,6 +169,20 @@ def _convert(
             unreadable += failed
             run_directory.append_json_line(log, {"step": done, "unreadable": failed})
     return dict(unreadable)
+
+
+def _contents(remaining: Iterator, number: int) -> Iterator[list[tuple[int, bytes | np.ndarray | str]]]:
+    """Blocks of numbers of images and contents: of up to `number` images, fewer where they fill the memory."""
+    block, size = [], 0
+    for i, read in remaining:
+        content = _content(read)
+        block.append((i, content))
+        size += content.nbytes if isinstance(content, np.ndarray) else len(content)
+        if len(block) == number or size > _BYTES:
+            yield block
+            block, size = [], 0
+    if block:
+        yield block
 
 
 def _content(read: Callable) -> bytes | np.ndarray | str:
@@ -172,20 +209,50 @@ def _reason(error: Exception) -> str:
     return " ".join(str(error).split()) or type(error).__name__
 
 
-def _select(pixels: np.ndarray, unreadable: list[int], recipe: faces.Recipe, progress: Progress) -> dict:
-    """Images that are kept, their numbers, hashes, and the counts."""
-    index = np.setdiff1d(np.arange(len(pixels)), unreadable)
-    counts = {"read": len(index), "unreadable": len(unreadable), "duplicates": 0, "kept": len(index)}
+def _per_block(shape: tuple) -> int:
+    """Images (N, H, W, C) that are held in memory at a time."""
+    return max(1, min(_BLOCK, _BYTES // math.prod(shape[1:])))
+
+
+def _blocks(path: Path, shape: tuple, keep: np.ndarray) -> Iterator[np.ndarray]:
+    """The images of a file of pixels that are kept, a block at a time."""
+    number = _per_block(shape)
+    with open(path, "rb") as file:  # read, since mapped pages count as memory of the process
+        for start in range(0, len(keep), number):
+            block = np.fromfile(file, np.uint8, number * math.prod(shape[1:])).reshape(-1, *shape[1:])
+            yield block[keep[start : start + number]]
+
+
+def _select(
+    pixels: Callable[[np.ndarray], Iterator], keep: np.ndarray, recipe: faces.Recipe, progress: Progress
+) -> tuple[np.ndarray, dict]:
+    """Which of the images to `keep` (N,) are no duplicates, and the counts."""
+    read = int(keep.sum())
+    counts = {"read": read, "unreadable": len(keep) - read, "duplicates": 0, "kept": read}
     if recipe.threshold is not None:
-        vectors = None  # filled block by block: two copies would be most of the memory
-        for start in range(0, len(index), _BLOCK):
-            block = faces.signatures(pixels[index[start : start + _BLOCK]])
-            vectors = np.empty((len(index), *block.shape[1:]), block.dtype) if vectors is None else vectors
-            vectors[start : start + _BLOCK] = block
+        vectors, done = None, 0  # filled block by block: two copies would be most of the memory
+        for block in map(faces.signatures, pixels(keep)):
+            vectors = np.empty((read, *block.shape[1:]), block.dtype) if vectors is None else vectors
+            vectors[done : done + len(block)] = block
+            done += len(block)
         similarity = faces.similarity(vectors, report=functools.partial(progress.update, "pairs, in blocks"))
-        index = index[similarity.closest <= recipe.threshold]
-        counts |= {"duplicates": counts["read"] - len(index), "kept": len(index)}
+        keep[keep] = similarity.closest <= recipe.threshold
+        counts["kept"] = int(keep.sum())
+        counts["duplicates"] = read - counts["kept"]
         counts["pairs_above"] = {str(level): number for level, number in similarity.pairs.items()}
-    images = pixels if len(index) == len(pixels) else pixels[index]
-    hashes = np.array([hashlib.sha256(image).hexdigest() for image in images])
-    return {"images": images, "index": index, "hashes": hashes, "counts": np.array(json.dumps(counts))}
+    return keep, counts
+
+
+def _write(file: IO[bytes], blocks: Iterator[np.ndarray], shape: tuple, arrays: dict[str, np.ndarray]) -> None:
+    """What `np.savez` writes, without holding all the images, which it does; their hashes too."""
+    hashes = []
+    with zipfile.ZipFile(file, "w") as archive:
+        with archive.open("images.npy", "w", force_zip64=True) as member:
+            header = {"descr": "|u1", "fortran_order": False, "shape": shape}
+            np.lib.format.write_array_header_1_0(member, header)
+            for block in blocks:
+                member.write(block)
+                hashes += [hashlib.sha256(image).hexdigest() for image in block]
+        for name, array in {"hashes": np.array(hashes), **arrays}.items():
+            with archive.open(f"{name}.npy", "w", force_zip64=True) as member:
+                np.lib.format.write_array(member, array, allow_pickle=False)

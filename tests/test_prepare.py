@@ -110,6 +110,25 @@ def test_the_same_input_makes_the_same_file(prepared, folder, tmp_path):
     assert (tmp_path / "set.npz").read_bytes() == prepared[0].read_bytes()
 
 
+@pytest.fixture
+def people(tmp_path):
+    """A .npz of 60 images of 12 people, image 9 a copy of image 4."""
+    rng = np.random.default_rng(1)
+    images = np.stack([np.asarray(pattern(rng, 24, 24).convert("L")) for _ in range(60)])
+    images[9] = images[4]
+    np.savez(tmp_path / "people.npz", images=images, person_id=np.arange(60) % 12)
+    return tmp_path / "people.npz"
+
+
+def environment():
+    return os.environ | {"PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'tests'}"}
+
+
+def command(*arguments):
+    line = [sys.executable, str(ROOT / "launch" / "prepare.py"), *map(str, arguments)]
+    return subprocess.run(line, capture_output=True, text=True, timeout=120, check=False, env=environment())
+
+
 KILLED = """
 import os, signal, sys
 from test_prepare import *
@@ -120,7 +139,7 @@ class Killer(Progress):
     def update(self, name, done, total, *, note=""):
         if name == task and done >= point: kill()
 if task == "save":
-    np.savez = lambda file, **arrays: (file.write(b"half"), file.flush(), kill())
+    np.lib.format.write_array = lambda *_, **__: kill()  # the images are written, the hashes are not
 prepare(source, out, recipe=RECIPE, progress=Killer("off"))
 """
 
@@ -128,9 +147,8 @@ prepare(source, out, recipe=RECIPE, progress=Killer("off"))
 def test_a_killed_call_goes_on_to_the_same_file(prepared, folder, tmp_path):
     out = tmp_path / "set.npz"
     for task, point in (("images", 1024), ("pairs, in blocks", 1), ("save", 0)):
-        environment = os.environ | {"PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'tests'}"}
         line = [sys.executable, "-c", KILLED, task, str(point), str(folder), str(out)]
-        result = subprocess.run(line, env=environment, check=False, capture_output=True, text=True, timeout=120)
+        result = subprocess.run(line, env=environment(), check=False, capture_output=True, text=True, timeout=120)
         assert result.returncode == -signal.SIGKILL, result.stderr
         assert not out.exists()
         log = tmp_path / "set.npz.work" / "log.jsonl"
@@ -147,6 +165,30 @@ def test_a_killed_call_goes_on_to_the_same_file(prepared, folder, tmp_path):
     assert seen[0] == ("images", NUMBER)  # nothing is decoded again
     assert out.read_bytes() == prepared[0].read_bytes()
     assert [path.name for path in tmp_path.iterdir()] == ["set.npz"]
+
+
+PEAK = """
+import atexit, re, runpy, sys
+sys.argv = sys.argv[1:]
+atexit.register(lambda: print(re.search(r"VmHWM:\\s*(\\d+) kB", open("/proc/self/status").read())[1]))
+runpy.run_path(sys.argv[0], run_name="__main__")
+"""  # not ru_maxrss, which a process takes over from the one that starts it
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads the peak of memory from /proc")
+def test_memory_does_not_grow_with_the_images(tmp_path):
+    peaks = []
+    for number in (600, 4800):  # 15 and 123 MB
+        images = np.random.default_rng(2).integers(0, 256, (number, 20, 20), dtype=np.uint8)
+        images[9::10] = images[0]
+        np.save(tmp_path / "images.npy", images.repeat(8, 1).repeat(8, 2))
+        line = [sys.executable, "-c", PEAK, str(ROOT / "launch" / "prepare.py"), "--size=160", "--progress=off"]
+        line += [str(tmp_path / "images.npy"), str(tmp_path / f"{number}.npz")]
+        result = subprocess.run(line, env=environment(), check=False, capture_output=True, text=True, timeout=120)
+        assert result.returncode == 0, result.stderr
+        assert f"{number // 10} duplicates" in result.stdout
+        peaks.append(int(result.stdout.split()[-1]) / 1000)
+    assert peaks[1] - peaks[0] < 60
 
 
 @pytest.mark.parametrize("kind", ["zip", "tar", "tar.gz"])
@@ -189,16 +231,6 @@ def test_strict_and_unusable_sources_are_errors(folder, tmp_path):
         prepare(folder, tmp_path / "set.npz", recipe=RECIPE._replace(grey="gray"))
 
 
-@pytest.fixture
-def people(tmp_path):
-    """A .npz of 60 images of 12 people, image 9 a copy of image 4."""
-    rng = np.random.default_rng(1)
-    images = np.stack([np.asarray(pattern(rng, 24, 24).convert("L")) for _ in range(60)])
-    images[9] = images[4]
-    np.savez(tmp_path / "people.npz", images=images, person_id=np.arange(60) % 12)
-    return tmp_path / "people.npz"
-
-
 def test_groups_stay_with_their_images(people, tmp_path):
     prepare(people, tmp_path / "set.npz", recipe=RECIPE._replace(size=24), groups="person_id")
     held = files.read_set(tmp_path / "set.npz")
@@ -209,17 +241,52 @@ def test_groups_stay_with_their_images(people, tmp_path):
     np.save(tmp_path / "labels.npy", np.arange(60) % 12)
     prepare(people, tmp_path / "other.npz", recipe=RECIPE._replace(size=24), groups=str(tmp_path / "labels.npy"))
     assert files.read_set(tmp_path / "other.npz").digest == held.digest
-    with pytest.raises(ValueError, match=r"got 'person'; the source holds images, person_id"):
+    with pytest.raises(ValueError, match=r"got 'person'; it holds person_id"):
         prepare(people, tmp_path / "third.npz", recipe=RECIPE, groups="person")
     np.save(tmp_path / "labels.npy", np.arange(59))
     with pytest.raises(ValueError, match="one label for each of 60 files"):
         prepare(people, tmp_path / "third.npz", recipe=RECIPE, groups=str(tmp_path / "labels.npy"))
 
 
-def command(*arguments):
-    line = [sys.executable, str(ROOT / "launch" / "prepare.py"), *map(str, arguments)]
-    environment = os.environ | {"PYTHONPATH": str(ROOT)}
-    return subprocess.run(line, capture_output=True, text=True, timeout=120, check=False, env=environment)
+@pytest.mark.parametrize("kind", ["zip", "stored", "floats", "columns"])
+def test_arrays_of_any_layout_make_the_same_set(people, tmp_path, kind, monkeypatch):
+    monkeypatch.setattr("gahr.prepare._BLOCK", 25)
+    recipe = RECIPE._replace(size=24)
+    prepare(people, tmp_path / "set.npz", recipe=recipe)
+    images = np.load(people)["images"]
+    if kind == "zip":
+        path = tmp_path / "other.npz"
+        np.savez_compressed(path, images=images)
+    else:
+        path = tmp_path / "other.npy"
+        np.save(path, {"stored": images, "floats": images / 255, "columns": np.asfortranarray(images)}[kind])
+    out, progress = tmp_path / "other_set.npz", Progress("off")
+    progress.update = lambda task, done, total, **_: done < 50 or 1 / 0
+    with pytest.raises(ZeroDivisionError):  # at image 50 of 60
+        prepare(path, out, recipe=recipe, progress=progress)
+    prepare(path, out, recipe=recipe)
+    assert files.read_set(out).digest == files.read_set(tmp_path / "set.npz").digest
+
+
+def test_damaged_arrays_are_errors(people, tmp_path):
+    images = np.load(people)["images"]
+    np.save(tmp_path / "short.npy", images)
+    whole = (tmp_path / "short.npy").read_bytes()
+    (tmp_path / "short.npy").write_bytes(whole[:-100])
+    np.save(tmp_path / "wide.npy", images / 1.0)
+    np.savez(tmp_path / "named.npz", images=images, names=np.array(["a", "b"]))
+    np.savez(tmp_path / "other.npz", pictures=images)
+    stored = people.read_bytes()
+    (tmp_path / "damaged.npz").write_bytes(stored.replace(images[50].tobytes(), images[51].tobytes()))
+    for name, message in (
+        ("short.npy", "cannot be read as arrays"),
+        ("wide.npy", r"intensities in \[0, 1\], not"),
+        ("named.npz", "60 images, but 2 names"),
+        ("other.npz", "holds no array images, but pictures"),
+        ("damaged.npz", "Bad CRC-32"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            prepare(tmp_path / name, tmp_path / "set.npz", recipe=RECIPE)
 
 
 def test_the_command_prints_what_it_kept(people, tmp_path):

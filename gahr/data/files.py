@@ -1,17 +1,20 @@
 """Images from files."""
 
+import contextlib
 import functools
 import hashlib
 import io
 import json
 import lzma
+import math
+import os
 import tarfile
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator
 from importlib import resources
 from pathlib import Path, PurePosixPath
-from typing import NamedTuple
+from typing import IO, NamedTuple
 
 import numpy as np
 from PIL import Image, UnidentifiedImageError
@@ -113,33 +116,46 @@ def digest(images: np.ndarray, *, groups: np.ndarray | None = None) -> str:
     return content.hexdigest()
 
 
-def _load(path: Path, mmap_mode: str | None = None) -> dict[str, np.ndarray]:
-    """Arrays of a .npz, or the one of a .npy as `images`."""
+@contextlib.contextmanager
+def _unreadable_as_arrays(path: Path) -> Iterator[None]:
+    """Whatever reading damaged arrays raises, as ValueError."""
+    try:
+        yield
+    except (OSError, EOFError, KeyError, ValueError, zipfile.BadZipFile, zlib.error) as error:
+        raise ValueError(f"{path} cannot be read as arrays: {error}") from error
+
+
+def _load(path: Path, *, leave: str | None = None) -> dict[str, np.ndarray]:
+    """Arrays of a .npz, but for the one to `leave`, or the one of a .npy as `images`."""
     if not path.is_file():
         raise ValueError(f"there is no file {path}")
-    try:
-        content = np.load(path, mmap_mode=mmap_mode)
-        arrays = {"images": content} if isinstance(content, np.ndarray) else dict(content)
-    except (OSError, EOFError, ValueError, zipfile.BadZipFile, zlib.error) as error:
-        raise ValueError(f"{path} cannot be read as arrays: {error}") from error
-    if "images" not in arrays:
-        raise ValueError(f"{path} holds no array images, but {', '.join(arrays) or 'none'}")
+    with _unreadable_as_arrays(path):
+        content = np.load(path)
+        if isinstance(content, np.ndarray):
+            content = {"images": content}
+        arrays = {name: content[name] for name in content if name != leave}
+    if "images" not in content:
+        raise ValueError(f"{path} holds no array images, but {', '.join(content) or 'none'}")
     return arrays
+
+
+def _check(shape: tuple[int, ...], dtype: np.dtype, path: Path) -> None:
+    """ValueError unless images of a file have a shape and a type that can be used."""
+    if len(shape) not in (3, 4) or shape[3:] not in ((), (1,), (3,)) or 0 in shape:
+        raise ValueError(f"{path} must hold images (N, H, W) or (N, H, W, C) with C = 1 or 3, not {shape}")
+    if dtype != np.uint8 and not np.issubdtype(dtype, np.floating):
+        raise ValueError(f"{path} must hold uint8 or intensities in [0, 1], not {dtype}")
 
 
 def _pixels(images: np.ndarray, path: Path) -> np.ndarray:
     """Images of a file as uint8 (N, H, W, C)."""
-    if images.ndim == 3:
-        images = images[..., None]
-    if images.ndim != 4 or images.shape[-1] not in (1, 3) or 0 in images.shape:
-        raise ValueError(f"{path} must hold images (N, H, W) or (N, H, W, C) with C = 1 or 3, not {images.shape}")
-    if np.issubdtype(images.dtype, np.floating):
-        if not (images.min() >= 0 and images.max() <= 1):
-            raise ValueError(f"{path} must hold uint8 or intensities in [0, 1], not {images.min()} to {images.max()}")
-        return np.rint(255 * images).astype(np.uint8)
-    if images.dtype != np.uint8:
-        raise ValueError(f"{path} must hold uint8 or intensities in [0, 1], not {images.dtype}")
-    return images
+    _check(images.shape, images.dtype, path)
+    images = images[..., None] if images.ndim == 3 else images
+    if images.dtype == np.uint8:
+        return images
+    if not (images.min() >= 0 and images.max() <= 1):
+        raise ValueError(f"{path} must hold uint8 or intensities in [0, 1], not {images.min()} to {images.max()}")
+    return np.rint(255 * images).astype(np.uint8)
 
 
 class Source(NamedTuple):
@@ -148,7 +164,7 @@ class Source(NamedTuple):
     names: list[str]  # ascending for files, in order for an array
     stamp: str  # changes with names, sizes and times of the files
     read: Callable[[int], Iterator[tuple[int, Callable[[], bytes | np.ndarray]]]]  # first -> (number of name, content)
-    arrays: dict[str, np.ndarray]  # all that a .npz holds
+    arrays: dict[str, np.ndarray]  # what a .npz holds besides images
 
 
 def open_source(path: Path) -> Source:
@@ -239,11 +255,41 @@ def _tar(path: Path) -> Source:
     return Source(list(number), stamp(path), read, {})
 
 
+@contextlib.contextmanager
+def _stored(path: Path) -> Iterator[tuple[IO[bytes], tuple[int, ...], bool, np.dtype]]:
+    """The images of a .npz or a .npy: their file behind the header, shape, whether by columns, and type."""
+    with contextlib.ExitStack() as stack:
+        if path.suffix == ".npz":
+            archive = stack.enter_context(zipfile.ZipFile(path))
+            file = stack.enter_context(archive.open("images.npy"))
+        else:
+            file = stack.enter_context(open(path, "rb"))
+        first = np.lib.format.read_magic(file) == (1, 0)
+        header = np.lib.format.read_array_header_1_0 if first else np.lib.format.read_array_header_2_0
+        yield file, *header(file)
+
+
 def _array(path: Path) -> Source:
-    arrays = _load(path, mmap_mode="r")  # a .npy of whole photographs may exceed the memory
-    images = _pixels(arrays["images"], path)
-    names = arrays.get("names")
-    names = [f"{i:07}" for i in range(len(images))] if names is None else [str(name) for name in names]
-    return Source(
-        names, stamp(path), lambda first: ((i, lambda i=i: images[i]) for i in range(first, len(images))), arrays
-    )
+    arrays = _load(path, leave="images") if path.suffix == ".npz" else {}
+    with _unreadable_as_arrays(path), _stored(path) as (_, shape, by_columns, dtype):
+        pass
+    _check(shape, dtype, path)
+    names = [str(name) for name in arrays.get("names", ())] or [f"{i:07}" for i in range(shape[0])]
+    if len(names) != shape[0]:
+        raise ValueError(f"{path} holds {shape[0]} images, but {len(names)} names")
+
+    def read(first: int) -> Iterator:
+        size = math.prod(shape[1:]) * dtype.itemsize
+        with _stored(path) as (file, *_):
+            with _unreadable_as_arrays(path):
+                file.seek(first * size, os.SEEK_CUR)
+            for i in range(first, len(names)):
+                with _unreadable_as_arrays(path):  # read, since mapped pages count as memory of the process
+                    stored = np.frombuffer(file.read(size), dtype).reshape(1, *shape[1:])
+                image = _pixels(stored, path)[0]
+                yield i, lambda image=image: image
+
+    if by_columns:  # an image lies all over the file
+        images = _pixels(_load(path)["images"], path)
+        read = lambda first: ((i, lambda i=i: images[i]) for i in range(first, len(images)))
+    return Source(names, stamp(path), read, arrays)
