@@ -1,5 +1,7 @@
 """From a folder, an archive or an array of images to one file for `gahr.data.files.read_set`."""
 
+import contextlib
+import fcntl
 import functools
 import hashlib
 import json
@@ -34,8 +36,8 @@ def prepare(
     """Make a set of small square images, near-duplicates removed, in the order of the file names.
 
     A call that was killed goes on where it was when it is repeated, with the same result: partial work is kept in
-    `OUT.work` until `out` is complete. Images stay on disk but for a block; to find duplicates, 1.6 kB for each are
-    held in memory.
+    `OUT.work` until `out` is complete. What other options or another source left there is started over. Images stay
+    on disk but for a block; to find duplicates, 1.6 kB for each are held in memory.
 
     `out` holds images (N, size, size, C) uint8, names, hashes (SHA-256 of each image), groups where asked for,
     unreadable (names of what was left out), counts and recipe (JSON).
@@ -53,7 +55,8 @@ def prepare(
       keeps duplicates.
 
     Raises:
-      ValueError, OSError: an option or the source cannot be used, `out` exists, or a strict reading failed.
+      ValueError, OSError: an option or the source cannot be used, `out` exists or another call is making it, or a
+        strict reading failed.
     """
     source, out, progress = Path(source), Path(out), progress or Progress()
     work = out.with_name(f"{out.name}.work")
@@ -68,10 +71,16 @@ def prepare(
     labels = _labels(contents, groups)
     made = {"source": source.name, "groups": groups and Path(groups).name, **recipe._asdict()}
     made["pillow"] = PIL.__version__  # what resizes
-    if not out.exists():
-        _claim(work, made | {"stamp": contents.stamp})
-        _make(contents, labels, made, recipe, work, out, strict, progress)
-    shutil.rmtree(work)
+    with _alone(work):
+        claim = json.dumps(made | {"stamp": contents.stamp})
+        begun = (work / "claim.json").read_text() if (work / "claim.json").exists() else None
+        if not out.exists():
+            if begun != claim:
+                _start(work, claim, again=begun is not None, progress=progress)
+            _make(contents, labels, made, recipe, work, out, strict, progress)
+        elif begun != claim:  # otherwise this call was killed at its very end
+            raise ValueError(f"{out} exists; give another name")
+        shutil.rmtree(work, ignore_errors=True)
     with np.load(out) as arrays:
         return json.loads(str(arrays["counts"]))
 
@@ -96,13 +105,24 @@ def _labels(contents: files.Source, groups: str | None) -> np.ndarray | None:
     return labels
 
 
-def _claim(work: Path, made: dict) -> None:
-    """Make the directory of partial work, or check that it is of the same call."""
+@contextlib.contextmanager
+def _alone(work: Path) -> Iterator[None]:
+    """Hold the directory of partial work, which the system lets go of even where this process is killed."""
     work.mkdir(parents=True, exist_ok=True)
-    claim, text = work / "claim.json", json.dumps(made)
-    if claim.exists() and claim.read_text() != text:
-        raise ValueError(f"{work} was begun with other options or another source; delete it to start over")
-    run_directory.write_whole(claim, lambda file: file.write(text.encode()))
+    with open(work / "lock", "wb") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise ValueError(f"another call is at work in {work}; wait for it, or give another output") from None
+        yield
+
+
+def _start(work: Path, claim: str, *, again: bool, progress: Progress) -> None:
+    if again:
+        progress.line(f"{work} was begun with other options or another source; starting over")
+    for name in ("claim.json", "log.jsonl", "pixels"):
+        (work / name).unlink(missing_ok=True)
+    run_directory.write_whole(work / "claim.json", lambda file: file.write(claim.encode()))
 
 
 def _make(

@@ -4,7 +4,8 @@
     python launch/prepare.py bedroom/ bedroom32.npz --recipe=lsun --size=32
     python launch/prepare.py faces.npz faces40.npz --size=40 --groups=person_id
 
-Train on it with data=dict(name="file", path="celeba80.npz", ...). Stopped or killed, the same command goes on.
+Train on it with data=dict(name="file", path="celeba80.npz", ...). Stopped or killed, the same command goes on; with
+other options it starts over. Memory is 1.6 kB an image and about 300 MB, whatever the size of the images.
 """
 
 import os

@@ -156,8 +156,6 @@ def test_a_killed_call_goes_on_to_the_same_file(prepared, folder, tmp_path):
             assert [json.loads(line)["step"] for line in log.read_text().splitlines()] == [512, 1024]
             with open(log, "a") as file:
                 file.write('{"step": 1536, "unread')  # as if the kill had come a moment later
-    with pytest.raises(ValueError, match="begun with other options"):
-        prepare(folder, out, recipe=RECIPE._replace(grey="luma"))
     seen = []
     progress = Progress("off")
     progress.update = lambda task, done, total, note="": seen.append((task, done))
@@ -165,6 +163,29 @@ def test_a_killed_call_goes_on_to_the_same_file(prepared, folder, tmp_path):
     assert seen[0] == ("images", NUMBER)  # nothing is decoded again
     assert out.read_bytes() == prepared[0].read_bytes()
     assert [path.name for path in tmp_path.iterdir()] == ["set.npz"]
+
+
+def test_partial_work_of_a_call_that_failed_is_started_over(folder, prepared, tmp_path):
+    out, lines = tmp_path / "set.npz", []
+    with pytest.raises(ValueError, match="truncated"):
+        prepare(folder, out, recipe=RECIPE._replace(grey="luma"), strict=True)
+    progress = Progress("off")
+    progress.line = lines.append
+    assert prepare(folder, out, recipe=RECIPE, progress=progress) == prepared[1]
+    assert "begun with other options or another source; starting over" in lines[0]
+    assert out.read_bytes() == prepared[0].read_bytes()
+
+
+def test_two_calls_at_once_do_not_meet(people, tmp_path):
+    out, second = tmp_path / "set.npz", []
+    progress = Progress("off")
+    progress.update = lambda *_, **__: second or second.append(command(people, out, "--size=24"))
+    counts = prepare(people, out, recipe=RECIPE, progress=progress)
+    assert second[0].returncode == 1
+    (line,) = second[0].stderr.strip().splitlines()
+    assert line.startswith("error: another call is at work in")
+    assert counts["kept"] == 59
+    assert files.read_set(out).images.shape == (59, 20, 20, 1)
 
 
 PEAK = """
