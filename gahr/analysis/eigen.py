@@ -6,6 +6,7 @@ iteration. Both stop on residual norms.
 """
 
 import dataclasses
+import functools
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -25,6 +26,7 @@ METHODS = ("krylov", "power")
 class _State(NamedTuple):
     basis: Array  # (m, d) orthonormal rows, zero where not filled
     images: Array  # (m, d) the operator's values on them
+    projected: Array  # (m, m) their products with the basis
     filled: Array  # (m,) bool
     block: Array  # (b, d) orthonormal: what the operator is applied to next
     ritz_values: Array  # (k,)
@@ -40,14 +42,15 @@ def host_loop(condition: Callable, body: Callable, state: Any) -> Any:
     """Python loop with the interface of `jax.lax.while_loop`, around a jitted body.
 
     XLA's CPU compiler brings convolutions into their fast form outside of loops only, so that on a CPU this is
-    up to five times as fast. It cannot be used inside `jit` or `vmap`.
+    up to five times as fast. It cannot be used inside `jit` or `vmap`. The memory of `state` is used again, so
+    the caller must not.
     """
     while condition(state):
         state = _call(body, state)
     return state
 
 
-@jax.jit
+@functools.partial(jax.jit, donate_argnums=1)
 def _call(body: Callable, state: Any) -> Any:
     return body(state)  # a Partial, hence an argument: equal bodies share one compilation
 
@@ -189,6 +192,7 @@ def _solve(operator, arguments, at, k, key, method, block, tolerance, max_produc
     state = _State(
         basis=jnp.zeros((capacity, size), at.dtype),
         images=jnp.zeros((capacity, size), at.dtype),
+        projected=jnp.zeros((capacity, capacity), at.dtype),
         filled=jnp.zeros((capacity,), bool),
         block=start,
         ritz_values=jnp.zeros((k,), at.dtype),
@@ -232,7 +236,10 @@ class _Body:
         basis = lax.dynamic_update_slice(state.basis, state.block, (at, 0))
         images = lax.dynamic_update_slice(state.images, values, (at, 0))
         filled = lax.dynamic_update_slice(state.filled, nonzero, (at,))
-        ritz_values, ritz_vectors, residuals = _ritz(basis, images, filled, self.k)
+        new = basis @ values.T
+        projected = lax.dynamic_update_slice(state.projected, new, (0, at))
+        projected = lax.dynamic_update_slice(projected, new.T, (at, 0))
+        ritz_values, ritz_vectors, residuals = _ritz(basis, images, projected, filled, self.k)
 
         error = residuals / jnp.sqrt(jnp.abs(ritz_values) + 1e-30) if self.operator.squared else residuals
         scale = jnp.sqrt(jnp.abs(ritz_values[0])) if self.operator.squared else jnp.abs(ritz_values[0])
@@ -248,6 +255,7 @@ class _Body:
         return _State(
             basis,
             images,
+            projected,
             filled,
             block,
             ritz_values,
@@ -260,9 +268,8 @@ class _Body:
         )
 
 
-def _ritz(basis: Array, images: Array, filled: Array, k: int) -> tuple[Array, Array, Array]:
+def _ritz(basis: Array, images: Array, projected: Array, filled: Array, k: int) -> tuple[Array, Array, Array]:
     """Leading eigenpairs of the operator within the span of the basis, and their residual norms."""
-    projected = basis @ images.T
     projected = (projected + projected.T) / 2
     least = -2 * jnp.abs(projected).sum(1).max() - 1  # puts empty rows last
     both = filled[:, None] & filled[None]

@@ -69,6 +69,7 @@ def _draw_spectrum(axes, arrays: Mapping[str, np.ndarray]) -> None:
     shown, number = arrays["shrinkage"], len(arrays["shrinkage"])
     axes.fill_between(numbers, shown.min(0), shown.max(0), color=_NETWORK, alpha=0.2, lw=0)
     axes.plot(numbers, shown.mean(0), "o-", ms=2.5, color=_NETWORK, label=f"network, mean and range of {number} disks")
+    axes.plot(numbers, arrays["singular_values"].mean(0), ":", color="grey", label="network, singular values, mean")
     axes.plot(numbers, arrays["exact_shrinkage"].mean(0), "s--", ms=2.5, color=_EXACT, label="exact posterior, mean")
     axes.axvline(5.5, color="black", lw=0.8, ls=":", label="five dimensions")
     axes.axhline(0, color="grey", lw=0.6)

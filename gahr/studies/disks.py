@@ -159,18 +159,22 @@ def _require_samples(weight: Array, sigma: Array, num_samples: int) -> None:
 def _compare(matrix: Array, exact_matrix: Array, disk: disks.Parameters, clean: Array) -> dict[str, Array]:
     """One disk: its tangent space beside the leading eigenvectors of the network and of the exact denoiser."""
     eigen, exact = (jacobian.eigenbasis_of(each, clean.shape) for each in (matrix, exact_matrix))
+    singular = jacobian.singular_basis_of(matrix, clean.shape)
     tangents = disks.tangents(disk, size=len(clean))
     leading, signal = eigen.vectors[:_DIMENSION], geometry.coefficients(eigen.vectors, clean)
     single = jax.vmap(lambda vector: geometry.overlap(vector[None], leading))
     return {
         "overlap": geometry.overlap(leading, tangents),
         "exact_overlap": geometry.overlap(exact.vectors[:_DIMENSION], tangents),
+        "left_overlap": geometry.overlap(singular.left[:_DIMENSION], tangents),
+        "right_overlap": geometry.overlap(singular.right[:_DIMENSION], tangents),
         "cosines": geometry.principal_cosines(leading, tangents),
         "captured": single(tangents),  # share of each tangent vector's energy in the leading eigenvectors
         "held": _held(eigen.vectors, tangents),
         "exact_held": _held(exact.vectors, tangents),
         "shrinkage": eigen.shrinkage,
         "exact_shrinkage": exact.shrinkage,
+        "singular_values": singular.values,
         "asymmetry": eigen.asymmetry,
         "preserved": jnp.sum(signal[:_DIMENSION] ** 2) / jnp.sum(clean**2),
         "tangents": tangents,
@@ -201,7 +205,8 @@ def check(
       List of Check; a mark of None makes the line a report without verdict.
     """
     get = arrays.__getitem__
-    means = {name: get(name).mean(0) for name in ("shrinkage", "exact_shrinkage", "network", "exact", "captured")}
+    names = ("shrinkage", "exact_shrinkage", "singular_values", "network", "exact", "captured")
+    means = {name: get(name).mean(0) for name in names}
     small = get("sigmas") <= _GEOMETRIC_BELOW * (1 + 1e-6)
     trace, exact_trace, sigmas = get("trace").mean(0)[small], get("exact_trace").mean(0)[small], get("sigmas")[small]
     at = f"sigma = {float(get('sigma')):g}"
@@ -224,6 +229,12 @@ def check(
         Check("eigenvalues 1 to 5", f"exact {_list(means['exact_shrinkage'][:5])}", _list(means["shrinkage"][:5])),
         Check("eigenvalues 6 to 10", f"exact {_list(means['exact_shrinkage'][5:10])}", _list(means["shrinkage"][5:10])),
         Check("asymmetry |J - J^T| / |J|", "0, exact MMSE", f"{get('asymmetry').mean():.3f}"),
+        Check("singular values 1 to 5", "the eigenvalues, where symmetric", _list(means["singular_values"][:5])),
+        Check(
+            "overlap of 5 leading left, right singular vectors and tangents",
+            "that of the eigenvectors, where symmetric",
+            f"{get('left_overlap').mean():.3f}, {get('right_overlap').mean():.3f}",
+        ),
         Check(
             f"least tr J, sigma {sigmas[0]:.2g} to {sigmas[-1]:.2g}",
             f"about 5; exact posterior {exact_trace.min():.2f}",
