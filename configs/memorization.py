@@ -35,14 +35,15 @@ SCALES = {
 NOISE = {"laptop": dict(law="log_uniform", weighting="inverse_sigma", sigma_min=0.01, sigma_max=1.0)}
 OPTIM = {
     "laptop": dict(batch_size=32, num_steps=2_500, peak=2e-3),
-    "smoke": dict(batch_size=8, num_steps=10, peak=2e-3),
+    # The published initial gains make the first networks the identity, from which no sample moves.
+    "smoke": dict(batch_size=8, num_steps=300, peak=2e-3),
 }
 TRANSITION = {"smoke": dict(num_images=4, num_levels=8)}
 # The paper's sampler takes 2,995 steps; the growing step of the published code, used here, 127.
 SAMPLER = dict(growing=True, sigma_stop=0.01)
 TWINS = {
     "paper": dict(num_samples=128),
-    "smoke": dict(num_samples=8, max_steps=5) | SAMPLER,
+    "smoke": dict(num_samples=8, max_steps=150) | SAMPLER,
 }
 MARKS = dict(
     transition=dict(slope_at_one=(0.9, 1.05), gap_at_largest=0.2, gain_at_largest=3.0),
