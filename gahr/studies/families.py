@@ -65,7 +65,7 @@ def without_interval(value: Any) -> Interval:
     return Interval(value, value, value)
 
 
-def written(found: Interval, digits: str = ".3f") -> str:
+def written(found: Interval, *, digits: str = ".3f") -> str:
     """Words for it: "0.84 (0.81 to 0.86)", or the value alone where the ends read the same."""
     value, low, high = (format(float(number), digits) for number in found)
     return value if value == low == high else f"{value} ({low} to {high})"

@@ -201,7 +201,9 @@ def _rms(arrays: Mapping[str, np.ndarray], variant: str, name: str) -> np.ndarra
 
 def _over(quantities: Iterable[Sequence[float]], digits: str) -> str:
     """Each quantity over the repeats, in words."""
-    return ", ".join(written(over_repeats([without_interval(x) for x in values]), digits) for values in quantities)
+    return ", ".join(
+        written(over_repeats([without_interval(x) for x in values]), digits=digits) for values in quantities
+    )
 
 
 def draw(arrays: Mapping[str, np.ndarray], *, title: str = ""):

@@ -97,7 +97,7 @@ def check(
         name = f"{title}: twin less nearest image, N = {sizes[-1]}"
         checks.append(Check(name, "above 0, generalizing", written(lead), *at_least(lead.value, lead_at_largest)))
         if len(sizes) > 1:
-            text = written(over_repeats([one.overtaking for one in each]), ".3g")
+            text = written(over_repeats([one.overtaking for one in each]), digits=".3g")
             checks.append(Check(f"{title}: N at which twins overtake nearest images", "more with more features", text))
         number = nearest_size(sizes)
         patches = np.mean([arrays[f"{variant}/patches"] for variant in variants], 0)[list(sizes).index(number)]
