@@ -8,13 +8,13 @@ Arguments, after the colon:
   weights  files of published networks (.npz, .safetensors or .pt) joined by "+"; left out, a UNet is trained on C^alpha
            images
   image    image file whose crops published networks denoise; left out, a photograph
-  size     side of the crops, pixels
-  alpha    exponent of the C^alpha images
+  size     side of these crops, pixels
+  alpha    exponent of the C^alpha images, without weights
   scale    as in configs/calpha.py
   seed     of images, initial values, noise and probes
 """
 
-from gahr.config import config_beside, parse_arg, require_positive
+from gahr.config import config_beside, parse_arg, refuse_given, require_positive
 
 ANALYSIS = {
     "smoke": dict(num_images=8, num_fit=64, num_levels=3, num_probes=2),
@@ -26,7 +26,12 @@ MARKS = dict(standard_errors=4.0)
 
 
 def get_config(arg=None):
+    given = arg
     arg = parse_arg(arg, weights="", image="", size=32, alpha=3.0, scale="auto", seed=0)
+    if arg["weights"]:
+        refuse_given(given, "alpha", belongs_to="the network that is trained where weights= is left out")
+    else:
+        refuse_given(given, "image", "size", belongs_to="weights=")
     require_positive(size=arg["size"])
     calpha = config_beside(__file__, "calpha")
     config = calpha(f"alpha={arg['alpha']},scale={arg['scale']},seed={arg['seed']}")

@@ -9,12 +9,12 @@ Arguments, after the colon:
   image    image file, resized to a square; left out, a test image, or with weights a photograph
   size     side of an image file, pixels; the Jacobian of a grey image has size^4 entries
   sigma    noise level, image units
-  alpha    exponent of the C^alpha images
+  alpha    exponent of the C^alpha images, without weights
   scale    as in configs/calpha.py
   seed     of images, initial values and noise
 """
 
-from gahr.config import config_beside, parse_arg, require_positive
+from gahr.config import config_beside, parse_arg, refuse_given, require_positive
 
 # Marks at 80x80 are 0.95 of the energy and a clear rise of frequency along the basis; smaller images and networks
 # keep the first and are held to half the rank correlation of a Fourier basis.
@@ -22,7 +22,12 @@ MARKS = dict(preserved_energy=0.95, harmonicity=0.5)
 
 
 def get_config(arg=None):
+    given = arg
     arg = parse_arg(arg, weights="", image="", size=48, sigma=0.15, alpha=3.0, scale="auto", seed=0)
+    if arg["weights"]:
+        refuse_given(given, "alpha", belongs_to="the network that is trained where weights= is left out")
+    elif not arg["image"]:
+        refuse_given(given, "size", belongs_to="image= or weights=")
     require_positive(size=arg["size"], sigma=arg["sigma"])
     calpha = config_beside(__file__, "calpha")
     config = calpha(f"alpha={arg['alpha']},scale={arg['scale']},seed={arg['seed']}")

@@ -8,7 +8,7 @@
 One network per number of images N, subset and variant; both figures are read off the same networks. Arguments, after
 the colon; several values are joined by "+":
   data       calpha, disks or file
-  path       file of images that launch/prepare.py made, for data=file
+  path       file of images that launch/prepare.py made; this and the next three for data=file alone
   num_test   images of a file that are kept for testing, at most
   channels   1 for grey files, 3 for colour
   split      how the images of a file are dealt to the subsets: random, group (no person in two) or order
@@ -17,12 +17,12 @@ the colon; several values are joined by "+":
   set_sizes  numbers N of training images
   repeats    networks per N, subset and variant, with initial values and noise of their own
   average    decay of the parameter average; 0, the default, keeps none, since an average hides memorization
-  alpha      exponent of the C^alpha images
+  alpha      exponent of the C^alpha images, for data=calpha alone
   scale      smoke, laptop, gpu or paper; left out, gpu where there is an accelerator, else laptop
   seed       of images, initial values and noise
 """
 
-from gahr.config import config_beside, parse_arg, require_positive, suggest
+from gahr.config import config_beside, parse_arg, refuse_given, require_positive, suggest
 
 SCALES = {
     "paper": dict(size=(80,), features=(64,), set_sizes=(1, 10, 100, 1_000, 10_000, 100_000)),
@@ -35,15 +35,17 @@ SCALES = {
 NOISE = {"laptop": dict(law="log_uniform", weighting="inverse_sigma", sigma_min=0.01, sigma_max=1.0)}
 OPTIM = {
     "laptop": dict(batch_size=32, num_steps=2_500, peak=2e-3),
-    "smoke": dict(batch_size=8, num_steps=10, peak=2e-3),
+    # The published initial gains make the first networks the identity, from which no sample moves.
+    "smoke": dict(batch_size=8, num_steps=300, peak=2e-3),
 }
 TRANSITION = {"smoke": dict(num_images=4, num_levels=8)}
 # The paper's sampler takes 2,995 steps; the growing step of the published code, used here, 127.
 SAMPLER = dict(growing=True, sigma_stop=0.01)
 TWINS = {
     "paper": dict(num_samples=128),
-    "smoke": dict(num_samples=8, max_steps=5) | SAMPLER,
+    "smoke": dict(num_samples=8, max_steps=150) | SAMPLER,
 }
+BELONGS = {"calpha": ("alpha",), "disks": (), "file": ("path", "split", "num_test", "channels")}  # arguments of data=
 MARKS = dict(
     transition=dict(slope_at_one=(0.9, 1.05), gap_at_largest=0.2, gain_at_largest=3.0),
     twins=dict(memorized=0.95, twin_at_largest=0.93, lead_at_largest=0.15),
@@ -51,6 +53,7 @@ MARKS = dict(
 
 
 def get_config(arg=None):
+    given = arg
     arg = parse_arg(
         arg,
         data="calpha",
@@ -67,10 +70,13 @@ def get_config(arg=None):
         scale="auto",
         seed=0,
     )
-    if arg["data"] not in ("calpha", "disks", "file"):
-        raise ValueError(f"unknown data {arg['data']!r}{suggest(arg['data'], ('calpha', 'disks', 'file'))}")
-    if (arg["data"] == "file") != bool(arg["path"]):
-        raise ValueError("path= belongs to data=file, and data=file needs it")
+    if arg["data"] not in BELONGS:
+        raise ValueError(f"unknown data {arg['data']!r}{suggest(arg['data'], BELONGS)}")
+    for data, names in BELONGS.items():
+        if data != arg["data"]:
+            refuse_given(given, *names, belongs_to=f"data={data}")
+    if arg["data"] == "file" and not arg["path"]:
+        raise ValueError("data=file needs path=")
     require_positive(repeats=arg["repeats"], alpha=arg["alpha"])
     calpha = config_beside(__file__, "calpha")
     config = calpha(f"alpha={arg['alpha']},scale={arg['scale']},seed={arg['seed']}")

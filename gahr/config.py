@@ -54,6 +54,17 @@ def parse_arg(arg: str | None, **defaults: Any) -> dict[str, Any]:
     return values
 
 
+def refuse_given(arg: str | None, *names: str, belongs_to: str) -> None:
+    """Raise ValueError naming the first of `names` that the string gives, which would otherwise be ignored.
+
+    For arguments that only some choices use: "split= belongs to data=file". One that is left out is not refused.
+    """
+    given = {part.partition("=")[0] for part in (arg or "").split(",")}
+    for name in names:
+        if name in given:
+            raise ValueError(f"{name}= belongs to {belongs_to}")
+
+
 def _read(name: str, text: str, default: Any) -> Any:
     if isinstance(default, tuple):
         return tuple(_read(name, piece, default[0]) for piece in text.split("+"))

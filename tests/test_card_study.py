@@ -127,5 +127,5 @@ def test_published_networks_side_by_side_from_the_command_line(tmp_path):
 def test_the_config_trains_a_network_only_where_no_weights_are_given():
     assert list(config("scale=smoke").runs) == ["alpha3"]
     assert len(config("scale=laptop,weights=a.npz+b.npz").runs) == 0
-    with pytest.raises(ValueError, match="size"):
-        config("size=0")
+    with pytest.raises(ValueError, match="size must be a positive"):
+        config("weights=a.npz,size=0")

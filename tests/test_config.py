@@ -9,7 +9,7 @@ import jax
 import pytest
 
 from gahr.build import build, check_devices, check_study
-from gahr.config import SCALES, choose_scale, parse_arg, require_positive
+from gahr.config import SCALES, choose_scale, parse_arg, refuse_given, require_positive
 
 CONFIGS = Path(__file__).parent.parent / "configs"
 DEFAULTS = dict(alpha=(3.0,), sizes=(16, 32), steps=10, rate=0.5, name="unet", quick=False, background=None)
@@ -94,6 +94,47 @@ def test_require_positive_names_what_is_not(value):
     require_positive(alpha=1e-6, beta=10.0)
     with pytest.raises(ValueError, match="beta must be a positive number"):
         require_positive(alpha=1.0, beta=value)
+
+
+@pytest.mark.parametrize("arg", [None, "", "steps=3,rate=2"])
+def test_arguments_that_are_left_out_are_not_refused(arg):
+    refuse_given(arg, "split", "path", belongs_to="data=file")
+
+
+@pytest.mark.parametrize(
+    ("file", "arg", "message"),
+    [
+        ("memorization", "split=random", "split= belongs to data=file"),  # given, though it is the default
+        ("memorization", "num_test=8", "num_test= belongs to data=file"),
+        ("memorization", "data=disks,channels=3", "channels= belongs to data=file"),
+        ("memorization", "path=faces.npz", "path= belongs to data=file"),
+        ("memorization", "data=disks,alpha=2", "alpha= belongs to data=calpha"),
+        ("memorization", "data=file,path=faces.npz,alpha=2", "alpha= belongs to data=calpha"),
+        ("card", "size=16", "size= belongs to weights="),
+        ("card", "image=face.png", "image= belongs to weights="),
+        ("card", "weights=net.npz,alpha=2", "alpha= belongs to the network that is trained"),
+        ("eigenbasis", "size=16", "size= belongs to image= or weights="),
+        ("eigenbasis", "weights=net.npz,alpha=2", "alpha= belongs to the network that is trained"),
+    ],
+)
+def test_an_argument_that_would_be_ignored_is_refused(file, arg, message):
+    with pytest.raises(ValueError, match=message):
+        get_config(f"scale=smoke,{arg}", file=file)
+
+
+@pytest.mark.parametrize(
+    ("file", "arg"),
+    [
+        ("memorization", "alpha=2"),
+        ("memorization", "data=file,path=faces.npz,split=group,num_test=8,channels=3"),
+        ("card", "alpha=2"),
+        ("card", "weights=net.npz,image=face.png,size=16"),
+        ("eigenbasis", "alpha=2,image=face.png,size=16"),
+        ("eigenbasis", "weights=net.npz,size=16"),
+    ],
+)
+def test_an_argument_that_is_used_is_not_refused(file, arg):
+    assert get_config(f"scale=smoke,{arg}", file=file).scale == "smoke"
 
 
 @pytest.mark.parametrize("scale", SCALES)

@@ -10,10 +10,11 @@ import numpy as np
 import pytest
 
 from gahr import experiment, metrics, report
+from gahr.analysis.transition import Interval
 from gahr.progress import Progress
 from gahr.studies import transition, twins
 from gahr.studies.common import Run
-from gahr.studies.families import families, label
+from gahr.studies.families import families, label, nearest_size, over_repeats, repeats, written
 
 ROOT = Path(__file__).parent.parent
 SIZE = 8
@@ -60,6 +61,22 @@ def test_runs_are_paired_and_ordered(runs):
     with pytest.raises(ValueError, match="N = 10"):
         families({name: run for name, run in runs.items() if name != "net_n10_b"})
     assert label("size20_features32") == "size 20, features 32"
+
+
+def test_repeats_are_grouped_with_mean_and_range():
+    names = ["size8_features4_repeat0", "size8_features4_repeat10", "size8_features8"]
+    assert repeats({"variants": np.array(names)}) == {"size8_features4": names[:2], "size8_features8": names[2:]}
+    single = Interval(0.5, 0.4, 0.7)
+    assert over_repeats([single]) == single
+    assert over_repeats([single, Interval(0.9, 0.1, 1.0)]) == (pytest.approx(0.7), 0.5, 0.9)
+    assert written(single, digits=".2f") == "0.50 (0.40 to 0.70)"
+    assert written(Interval(1, 1, 1.0004)) == "1.000"
+
+
+def test_collages_are_drawn_where_n_is_nearest_to_100():
+    assert nearest_size([1, 10, 100, 1000]) == 100
+    assert nearest_size([1, 4]) == 4
+    assert nearest_size([20, 600]) == 20  # as a ratio
 
 
 @pytest.fixture(scope="module")
@@ -120,6 +137,12 @@ def test_memorizers_return_their_images_and_twins_agree_where_they_generalize(sa
     for subset in "ab":
         shown = samples[f"shown/10/sample_{subset}"]
         np.testing.assert_allclose(shown, samples[f"shown/10/nearest_{subset}"], atol=1e-5)
+    assert samples["collage/set_size"] == 100
+    for kind, subset in (("own", "a"), ("other", "b")):
+        corners, first = np.asarray(images(subset, 100))[:, :4, :4], samples[f"collage/{kind}"][:, :4, :4]
+        assert first.shape == (4, 4, 4, 1)
+        assert all(np.any(np.all(corners == corner, (1, 2, 3))) for corner in first)
+        assert samples[f"collage/{kind}_similarity"].shape == (4,)
     assert samples["parting/frames"].shape[2:] == (SIZE, SIZE, 1)
     np.testing.assert_allclose(samples["parting/similarity"], 1, atol=1e-4)
 
@@ -134,6 +157,50 @@ def test_marks_of_the_twins(samples):
     swapped = samples | {f"net/{name}": samples[f"net/{name}"][::-1] for name in ("nearest", "twin")}
     lines = twins.check(swapped, **marks)
     assert [line.met for line in lines if line.met is not None] == [False, False, False]
+
+
+def test_both_networks_of_a_pair_are_compared_with_their_nearest_images(samples):
+    halved = samples["net/nearest"] * np.array([1.0, 0.0]).reshape(2, 1)
+    lines = {line.name: line.measured for line in twins.check(samples | {"net/nearest": halved})}
+    assert lines["net: nearest image, twin, N = 1"].startswith("0.500, ")
+    assert lines["net: share of pairs memorized, N = 1"].startswith("0.000 ")
+
+
+def repeated(arrays, shifts):
+    """A study as if its variant had been trained several times, each with quantities that differ by its shift."""
+    names = [f"net_repeat{i}" for i in range(len(shifts))]
+    kept = {name: value for name, value in arrays.items() if not name.startswith("net/")}
+    for name, shift in zip(names, shifts, strict=True):
+        moved = {key: arrays[f"net/{key}"] + shift for key in ("test", "twin") if f"net/{key}" in arrays}
+        kept |= {f"{name}/{key[4:]}": value for key, value in arrays.items() if key.startswith("net/")}
+        kept |= {f"{name}/{key}": value for key, value in moved.items()}
+    return kept | {"variants": np.array(names)}
+
+
+def test_repeats_are_one_line_with_mean_and_range_and_one_curve(samples, curves):
+    lines = {line.name: line for line in twins.check(repeated(samples, (0.0, -0.1, -0.2)), twin_at_largest=0.93)}
+    line = lines["net (mean, range of 3): nearest image, twin, N = 100"]
+    assert line.measured.endswith(", 0.900 (0.800 to 1.000)")
+    assert line.met is False
+    finite = curves | {f"net/{name}": curves["net/test"] for name in ("train", "unseen")}
+    name = "test PSNR above the noisy image, 20 dB, N = 100, dB"
+    gain = float({line.name: line.measured for line in transition.check(finite)}[f"net: {name}"])
+    lines = {line.name: line.measured for line in transition.check(repeated(finite, (0.0, 1.0)))}
+    assert lines[f"net (mean, range of 2): {name}"] == f"{gain + 0.5:.2f} ({gain:.2f} to {gain + 1:.2f})"
+
+
+def test_each_quantity_and_kind_is_named_once_outside_the_axes(samples):
+    from matplotlib import pyplot as plt
+
+    arrays = samples | {f"other/{key[4:]}": value for key, value in samples.items() if key.startswith("net/")}
+    arrays |= repeated(arrays, (0.0, -0.1)) | {"variants": np.array(["net_repeat0", "net_repeat1", "other"])}
+    figure = twins.draw(arrays)
+    medians = figure.subfigs[-1].subfigs[0]
+    (axes,) = medians.axes
+    assert axes.get_legend() is None
+    words = [text.get_text() for text in medians.legends[0].get_texts()]
+    assert words == ["twin", "nearest image", "closest pairs of the sets", "net", "other"]
+    plt.close(figure)
 
 
 @pytest.mark.parametrize(("stop", "growing", "steps"), [(0.05, False, 2995), (0.05, True, 97), (0.01, True, 127)])
@@ -152,6 +219,8 @@ def test_smoke_run_end_to_end_draws_both_figures(tmp_path):
         assert (tmp_path / "figures" / f"{name}.pdf").stat().st_size > 10_000
         assert (tmp_path / f"study_{name}.npz").exists()
         assert f"figures/{name}.png" in (tmp_path / "report.md").read_text()
+    with np.load(tmp_path / "study_twins.npz") as stored:
+        assert np.all(stored["size8_features8/steps"] > 0)
     results = json.loads((tmp_path / "results.json").read_text())
     assert results["study"] == "transition+twins"
     assert len(results["checks"]) == len(checks)
@@ -175,8 +244,7 @@ def test_variants_are_a_grid_of_sizes_features_and_repeats():
     ("argument", "message"),
     [
         ("data=calph", "did you mean calpha"),
-        ("data=file", "path="),
-        ("path=images.npz", "path="),
+        ("data=file", "data=file needs path="),
         ("set_sizes=10+10", "set_sizes must be different"),
         ("set_sizes=10+0", "set_sizes must be different"),
         ("repeats=0", "repeats must be a positive"),

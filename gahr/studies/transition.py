@@ -6,7 +6,7 @@ its N images, drawn beside it, and needs no samples to be told from one that agr
 """
 
 import functools
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import jax
@@ -15,11 +15,22 @@ import numpy as np
 
 from gahr import metrics
 from gahr.analysis import generalization, performance
+from gahr.analysis.transition import Interval
 from gahr.classical.analytic import points
 from gahr.denoiser import at, blind
 from gahr.progress import Progress
 from gahr.studies.common import COLOURS, STYLE, Check, Run, at_least, at_most, check_counts
-from gahr.studies.families import draw_against_size, families, label
+from gahr.studies.families import (
+    draw_against_size,
+    draw_legend,
+    families,
+    heading,
+    label,
+    over_repeats,
+    repeats,
+    without_interval,
+    written,
+)
 from gahr.types import Array, Denoiser, Key
 
 _CHUNK = 8  # images denoised at a time, each at all levels
@@ -135,7 +146,7 @@ def check(
     gap_at_largest: float | None = None,
     gain_at_largest: float | None = None,
 ) -> list[Check]:
-    """Theory beside measurement.
+    """Theory beside measurement; of repeats the mean, which is held to the marks, and the range.
 
     Args:
       arrays: from `analyze`.
@@ -148,73 +159,105 @@ def check(
     """
     levels, checks = arrays["input_psnr"], []
     inside = performance.levels_between(levels, (5, 30))
-    for variant in arrays["variants"]:
-        get = {name: arrays[f"{variant}/{name}"] for name in ("set_sizes", "train")}
-        if get["set_sizes"][0] == 1 and inside.sum() > 1:
-            curves = get["train"][0].reshape(-1, len(levels))
-            slope = performance.psnr_slope(levels, curves, between=(5, 30))
+    for kind, variants in repeats(arrays).items():
+        sizes, title = arrays[f"{variants[0]}/set_sizes"], heading(kind, variants)
+        if sizes[0] == 1 and inside.sum() > 1:
+            curves = [arrays[f"{variant}/train"][0].reshape(-1, len(levels)) for variant in variants]
+            slopes = [performance.psnr_slope(levels, each, between=(5, 30)) for each in curves]
+            slope = over_repeats([without_interval(each.slope) for each in slopes])
+            error = f" +- {slopes[0].standard_error:.3f}" if len(slopes) == 1 else ""
             verdict: tuple = ()
             if slope_at_one is not None:
                 low, high = slope_at_one
-                verdict = (f"{low:g} to {high:g}", bool(low <= slope.slope <= high))
-            text = f"{slope.slope:.3f} +- {slope.standard_error:.3f}"
-            checks.append(Check(f"{variant}: slope of training PSNR at N = 1, 5-30 dB", "1 or more", text, *verdict))
-        gap, mean = gaps(arrays, variant), mean_gap(arrays, variant)
-        for k, number in enumerate(get["set_sizes"]):
-            largest = np.abs(gap[k]).max()
-            verdict = at_most(largest, gap_at_largest) if k == len(gap) - 1 else ()
-            text = f"{np.interp(30, levels, gap[k]):.2f}, {mean[k]:.2f}, {largest:.2f}"
-            name = f"{variant}: gap at 30 dB, mean, largest, N = {number}, dB"
-            checks.append(Check(name, "falls to 0", text, *verdict))
-        gain = np.interp(_SHOWN_DB, levels, arrays[f"{variant}/test"][-1].mean((0, 1)) - levels)
-        name = f"{variant}: test PSNR above the noisy image, {_SHOWN_DB:g} dB, N = {get['set_sizes'][-1]}, dB"
-        checks.append(Check(name, "above 0", f"{gain:.2f}", *at_least(gain, gain_at_largest)))
-        for k, number in enumerate(get["set_sizes"]):
-            apart = (arrays[f"{variant}/{name}"][k, :, 0] for name in ("to_empirical", "to_twin"))
-            text = ", ".join(f"{np.sqrt(np.interp(_SHOWN_DB, levels, values)):.4f}" for values in apart)
-            name = f"{variant}: rms distance to exact denoiser, to twin, {_SHOWN_DB:g} dB, N = {number}"
+                verdict = (f"{low:g} to {high:g}", bool(low <= slope.value <= high))
+            name = f"{title}: slope of training PSNR at N = 1, 5-30 dB"
+            checks.append(Check(name, "1 or more", written(slope) + error, *verdict))
+        gap = np.stack([gaps(arrays, variant) for variant in variants])  # (R, K, S)
+        mean = np.stack([mean_gap(arrays, variant) for variant in variants])
+        for k, number in enumerate(sizes):
+            largest = np.abs(gap[:, k]).max(-1)
+            verdict = at_most(largest.mean(), gap_at_largest) if k == len(sizes) - 1 else ()
+            text = _over(([np.interp(30, levels, row) for row in gap[:, k]], mean[:, k], largest), ".2f")
+            checks.append(
+                Check(f"{title}: gap at 30 dB, mean, largest, N = {number}, dB", "falls to 0", text, *verdict)
+            )
+        test = [arrays[f"{variant}/test"][-1].mean((0, 1)) for variant in variants]
+        gain = [np.interp(_SHOWN_DB, levels, curve - levels) for curve in test]
+        name = f"{title}: test PSNR above the noisy image, {_SHOWN_DB:g} dB, N = {sizes[-1]}, dB"
+        checks.append(Check(name, "above 0", _over([gain], ".2f"), *at_least(np.mean(gain), gain_at_largest)))
+        apart = [[_rms(arrays, variant, name) for variant in variants] for name in ("to_empirical", "to_twin")]
+        for k, number in enumerate(sizes):
+            text = _over([[row[k] for row in rows] for rows in apart], ".4f")
+            name = f"{title}: rms distance to exact denoiser, to twin, {_SHOWN_DB:g} dB, N = {number}"
             checks.append(Check(name, "memorizing: 0, large; generalizing: large, 0", text))
     return checks
 
 
+def _rms(arrays: Mapping[str, np.ndarray], variant: str, name: str) -> np.ndarray:
+    """Distance per pixel on test images, image units, (K,)."""
+    levels = arrays["input_psnr"]
+    return np.sqrt([np.interp(_SHOWN_DB, levels, row[:, 0]) for row in arrays[f"{variant}/{name}"]])
+
+
+def _over(quantities: Iterable[Sequence[float]], digits: str) -> str:
+    """Each quantity over the repeats, in words."""
+    return ", ".join(
+        written(over_repeats([without_interval(x) for x in values]), digits=digits) for values in quantities
+    )
+
+
 def draw(arrays: Mapping[str, np.ndarray], *, title: str = ""):
-    """Figure: training and test PSNR for each N, the gap and the distances against N."""
+    """Figure: training and test PSNR for each N, gap and distances against N; of repeats the mean and range."""
     import matplotlib.pyplot as plt
 
-    shown, levels = str(arrays["variants"][-1]), arrays["input_psnr"]
-    sizes = arrays[f"{shown}/set_sizes"]
+    kinds = repeats(arrays)
+    shown, variants = list(kinds.items())[-1]
     with plt.rc_context(STYLE):
-        figure, ((train, test), (gap, distance)) = plt.subplots(2, 2, figsize=(7.0, 5.8), layout="constrained")
-        figure.suptitle(f"{title}; curves: {label(shown)}" if len(arrays["variants"]) > 1 else title)
-        for axes, name in ((train, "train"), (test, "test")):
-            colours = plt.colormaps["viridis_r"](np.linspace(0.08, 1, len(sizes)))  # in order also in grey print
-            for k, (number, colour) in enumerate(zip(sizes, colours, strict=True)):
-                axes.plot(levels, arrays[f"{shown}/{name}"][k].mean((0, 1)), color=colour, label=f"N = {number:,}")
-                exact = arrays[f"{shown}/empirical_{name}"][k].mean((0, 1))
-                axes.plot(levels, exact, ":", color=colour, lw=1)
-            axes.plot(levels, levels, color="grey", lw=0.8, label="noisy image")
-            axes.plot([], [], ":", color="grey", lw=1, label="exact denoiser\nof the N images")
-            axes.set(xlabel="input PSNR (dB)", ylabel="output PSNR (dB)")
-            axes.set_title("Training images" if name == "train" else "Test images")
-        top = arrays[f"{shown}/train"].mean((1, 2)).max() + 5  # the exact denoiser knows few images without error
-        train.set_ylim(0, top)
-        test.set_ylim(0, np.max(arrays[f"{shown}/test"].mean((1, 2))) + 3)
-        train.legend(fontsize=6)
-        ends = np.sort(np.asarray(metrics.sigma_of_input_psnr(levels)))[[0, -1]]
-        draw_against_size(gap, arrays, lambda variant: mean_gap(arrays, variant))
-        gap.axhline(0, color="grey", lw=0.6)
-        gap.set_yscale("symlog", linthresh=0.1)
-        gap.set(
-            ylabel="training - test PSNR (dB)", title=rf"Gap, mean over $\sigma$ from {ends[0]:.2g} to {ends[1]:.2g}"
-        )
-        for name, style, words, colour in (
-            ("to_empirical", "s--", "to exact denoiser of the N images", COLOURS[1]),
-            ("to_twin", "o-", "to twin", COLOURS[0]),
-        ):
-
-            def root(variant: str, name: str = name) -> np.ndarray:
-                return np.sqrt([np.interp(_SHOWN_DB, levels, row[:, 0]) for row in arrays[f"{variant}/{name}"]])
-
-            draw_against_size(distance, arrays, root, style=style, name=words, colour=colour)
-        distance.set(yscale="log", ylabel="rms distance per pixel", title=f"Distance on test images, {_SHOWN_DB:g} dB")
+        figure = plt.figure(figsize=(7.0, 6.2), layout="constrained")
+        words = [title, f"curves: {label(shown)}" if len(kinds) > 1 else ""]
+        words += [f"mean, range of {len(variants)}" if len(variants) > 1 else ""]
+        figure.suptitle("; ".join(filter(None, words)))
+        above, below = figure.subfigures(2, 1, height_ratios=(1, 1.1))
+        _draw_curves(above, arrays, variants)
+        _draw_against_size(below, arrays)
     return figure
+
+
+def _draw_curves(figure, arrays: Mapping[str, np.ndarray], variants: Sequence[str]) -> None:
+    import matplotlib.pyplot as plt
+
+    levels, sizes = arrays["input_psnr"], arrays[f"{variants[0]}/set_sizes"]
+    colours = plt.colormaps["viridis_r"](np.linspace(0.08, 1, len(sizes)))  # in order also in grey print
+    panels = figure.subplots(1, 2)
+    for axes, name in zip(panels, ("train", "test"), strict=True):
+        found = over_repeats([without_interval(arrays[f"{variant}/{name}"].mean((1, 2))) for variant in variants])
+        exact = np.mean([arrays[f"{variant}/empirical_{name}"].mean((1, 2)) for variant in variants], 0)
+        for k, (number, colour) in enumerate(zip(sizes, colours, strict=True)):
+            axes.plot(levels, found.value[k], color=colour, label=f"N = {number:,}")
+            axes.fill_between(levels, found.low[k], found.high[k], color=colour, alpha=0.2, lw=0)
+            axes.plot(levels, exact[k], ":", color=colour, lw=1)
+        axes.plot(levels, levels, color="grey", lw=0.8, label="noisy image")
+        axes.plot([], [], ":", color="grey", lw=1, label="exact denoiser\nof the N images")
+        # the exact denoiser knows few images without error
+        axes.set_ylim(0, found.value.max() + (5 if name == "train" else 3))
+        axes.set(xlabel="input PSNR (dB)", ylabel="output PSNR (dB)")
+        axes.set_title("Training images" if name == "train" else "Test images")
+    figure.legend(*panels[0].get_legend_handles_labels(), loc="outside center right")
+
+
+def _draw_against_size(figure, arrays: Mapping[str, np.ndarray]) -> None:
+    gap, distance = figure.subplots(1, 2)
+    ends = np.sort(np.asarray(metrics.sigma_of_input_psnr(arrays["input_psnr"])))[[0, -1]]
+    gap.set_yscale("symlog", linthresh=0.1)
+    draw_against_size(gap, arrays, lambda variant: without_interval(mean_gap(arrays, variant)), colour="black")
+    gap.axhline(0, color="grey", lw=0.6)
+    gap.set(ylabel="training - test PSNR (dB)", title=rf"Gap, mean over $\sigma$ from {ends[0]:.2g} to {ends[1]:.2g}")
+    colours = {"distance to exact denoiser of the N images": COLOURS[1], "distance to twin": COLOURS[0]}
+    for name, colour in zip(("to_empirical", "to_twin"), colours.values(), strict=True):
+
+        def rms(variant: str, name: str = name) -> Interval:
+            return without_interval(_rms(arrays, variant, name))
+
+        draw_against_size(distance, arrays, rms, colour=colour)
+    distance.set(yscale="log", ylabel="rms distance per pixel", title=f"Distance on test images, {_SHOWN_DB:g} dB")
+    draw_legend(figure, arrays, colours)

@@ -13,17 +13,19 @@ import jax.numpy as jnp
 import numpy as np
 
 from gahr import metrics
-from gahr.analysis import generalization, transition
+from gahr.analysis import generalization
 from gahr.progress import Progress
 from gahr.sampling import blind
-from gahr.studies.common import Check, Run, at_least, check_counts
-from gahr.studies.families import families
+from gahr.studies.common import Run, check_counts
+from gahr.studies.families import families, nearest_size
+from gahr.studies.twins_check import check
 from gahr.studies.twins_figure import draw
 from gahr.types import Array, Denoiser, Key
 
 __all__ = ["analyze", "check", "draw", "validate"]
 
 _NUM_SHOWN = 2  # pairs drawn per N
+_NUM_COLLAGES = 4  # samples of network a drawn beside their collages
 _NUM_FRAMES = 8  # of a pair that parts
 _PIECE = 32  # steps between two looks at the clock
 
@@ -62,8 +64,8 @@ def analyze(
 
     Returns:
       Arrays named "VARIANT/quantity": set_sizes (K,), nearest (K, 2, S), twin (K, S), floor (K,): median similarity
-      of the closest pairs of the two sets, patches (K, 2): median similarity of patches to the network's own and to
-      the other set, steps and diverged (K, 2, S); of the last variant images to draw.
+      of the closest pairs of the two sets, patches (K, 2): median similarity of patches of network a's samples to its
+      own and to the other set, steps and diverged (K, 2, S); of the last variant images to draw.
     """
     variants = families(runs)
     expected = _expected_steps(1.0, sigma_stop, step_size, beta, growing)
@@ -82,8 +84,11 @@ def analyze(
                 for run, subset in zip(pair, "ab", strict=True)
             ]
             sets = [run.images(subset, number) for run, subset in zip(pair, "ab", strict=True)]
-            row, images = _compare(found, sets, patch=patch)
+            collages = [_collage(found[0][0], images, patch=patch) for images in sets]  # of its own and the other set
+            row, images = _compare(found, sets, collages)
             rows.append(row)
+            if shown and number == nearest_size(pairs):
+                arrays |= _drawn(found[0][0], collages) | {"collage/set_size": number}
             if shown:
                 arrays |= {f"shown/{number}/{name}": value for name, value in images.items()}
                 if frames:
@@ -113,15 +118,16 @@ def _expected_steps(sigma_start: float, sigma_stop: float, step_size: float, bet
     return t
 
 
-def _compare(found: list, sets: list[Array], *, patch: int) -> tuple[dict[str, Array], dict[str, Array]]:
+def _compare(
+    found: list, sets: list[Array], collages: list[generalization.Collage]
+) -> tuple[dict[str, Array], dict[str, Array]]:
     samples = [one for one, _ in found]
     near = [_nearest(one, images) for one, images in zip(samples, sets, strict=True)]
-    own, other = (_patches(samples[0], images, patch=patch).similarity for images in sets)
     row = {
         "nearest": jnp.stack([each.similarity for each in near]),
         "twin": metrics.cosine_similarity(*samples),
         "floor": jnp.median(_closest(*sets)),
-        "patches": jnp.stack([jnp.median(own), jnp.median(other)]),
+        "patches": jnp.stack([jnp.median(each.similarity) for each in collages]),
         "steps": jnp.stack([trace.steps for _, trace in found]),
         "diverged": jnp.stack([trace.diverged for _, trace in found]),
     }
@@ -136,7 +142,17 @@ def _compare(found: list, sets: list[Array], *, patch: int) -> tuple[dict[str, A
 
 _nearest = jax.jit(generalization.nearest)
 _closest = jax.jit(generalization.closest_pairs)
-_patches = jax.jit(generalization.patch_collage, static_argnames="patch")
+_collage = jax.jit(generalization.patch_collage, static_argnames="patch")
+
+
+def _drawn(samples: Array, collages: list[generalization.Collage]) -> dict[str, Array]:
+    """Samples (n, H, W, C), their collages and the median similarities (n,) of the patches to own and other set."""
+    first = slice(0, _NUM_COLLAGES)
+    drawn = {"collage/sample": samples[first]}
+    for kind, found in zip(("own", "other"), collages, strict=True):
+        drawn[f"collage/{kind}"] = found.images[first]
+        drawn[f"collage/{kind}_similarity"] = jnp.median(found.similarity[first], (1, 2))
+    return drawn
 
 
 def _parting(found: list, twin: Array, every: int) -> dict[str, Array]:
@@ -151,79 +167,3 @@ def _parting(found: list, twin: Array, every: int) -> dict[str, Array]:
         "parting/sigma": jnp.stack([trace.sigma[:, pair] for _, trace in found]),
         "parting/similarity": metrics.cosine_similarity(frames[0, chosen], frames[1, chosen]),
     }
-
-
-def check(
-    arrays: Mapping[str, np.ndarray],
-    *,
-    memorized: float | None = None,
-    twin_at_largest: float | None = None,
-    lead_at_largest: float | None = None,
-) -> list[Check]:
-    """Theory beside measurement.
-
-    Args:
-      arrays: from `analyze`.
-      memorized: mark for the median similarity to the nearest training image, with twins less alike, at N = 1 and at
-        some N of 10 or more.
-      twin_at_largest: mark for the median similarity of twins at the largest N.
-      lead_at_largest: mark for how far that is above the median similarity to the nearest image.
-
-    Returns:
-      List of Check; a mark of None makes the line a report without verdict.
-    """
-    checks = []
-    for variant in arrays["variants"]:
-        get = {name: arrays[f"{variant}/{name}"] for name in ("set_sizes", "nearest", "twin", "floor", "patches")}
-        sizes, both = get["set_sizes"], get["nearest"]
-        found = [transition.memorization_index(near[0], twin) for near, twin in zip(both, get["twin"], strict=True)]
-        copies = [float(each.nearest.value) for each in found]
-        alike = [float(each.twin.value) for each in found]
-        for k, (number, each) in enumerate(zip(sizes, found, strict=True)):
-            verdict: tuple = ()
-            if k == len(sizes) - 1 and twin_at_largest is not None:
-                verdict = (f"twin >= {twin_at_largest:g}", alike[k] >= twin_at_largest)
-            checks += [
-                Check(
-                    f"{variant}: nearest image of network a, twin, N = {number}",
-                    f"memorizing: 1, {get['floor'][k]:.2f} or less; generalizing: below twin, 1",
-                    f"{_interval(each.nearest)}, {_interval(each.twin)}",
-                    *verdict,
-                ),
-                Check(f"{variant}: share memorized, N = {number}", "1 falls to 0", _interval(each.share)),
-            ]
-        if memorized is not None:
-            good = [n for n, copy, twin in zip(sizes, copies, alike, strict=True) if copy > memorized and twin < copy]
-            checks.append(
-                Check(
-                    f"{variant}: N where samples are copies and twins differ",
-                    "the small ones",
-                    ", ".join(map(str, good)) or "none",
-                    f"1, and one from 10, above {memorized:g}",
-                    1 in good and any(number >= 10 for number in good),
-                )
-            )
-        lead = alike[-1] - copies[-1]
-        name = f"{variant}: twin less nearest image, N = {sizes[-1]}"
-        checks.append(Check(name, "above 0, generalizing", f"{lead:.3f}", *at_least(lead, lead_at_largest)))
-        if len(sizes) > 1:
-            point = transition.transition_point(sizes, both[:, 0], get["twin"], key=jax.random.key(0))
-            text = f"{point.value:.3g} ({point.low:.3g} to {point.high:.3g})"
-            checks.append(
-                Check(f"{variant}: N at which twins overtake nearest images", "more with more features", text)
-            )
-        k = int(np.argmin(np.abs(np.log(sizes / 100))))
-        text = ", ".join(f"{value:.3f}" for value in get["patches"][k])
-        checks.append(
-            Check(f"{variant}: patches like those of own, other set, N = {sizes[k]}", "own above other", text)
-        )
-        stopped, steps = arrays[f"{variant}/diverged"], arrays[f"{variant}/steps"]
-        text = f"{steps.mean():.0f}, {int(stopped.sum())} of {stopped.size}"
-        checks.append(
-            Check(f"{variant}: steps, samples that diverged", f"{arrays['expected_steps']}, exact denoiser; 0", text)
-        )
-    return checks
-
-
-def _interval(found: transition.Interval) -> str:
-    return f"{found.value:.3f} ({found.low:.3f}-{found.high:.3f})"

@@ -1,11 +1,22 @@
 """The figure of `gahr.studies.twins`."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
+from gahr.analysis.transition import Interval
 from gahr.studies.common import COLOURS, STYLE
-from gahr.studies.families import draw_against_size, label
+from gahr.studies.families import (
+    draw_against_size,
+    draw_legend,
+    label,
+    looks,
+    over_repeats,
+    repeats,
+    without_interval,
+)
+from gahr.studies.twins_check import pairs, summary
 
 _TWIN, _NEAREST = COLOURS[:2]  # blue and orange, as in the publication
 _ROWS = {
@@ -17,19 +28,22 @@ _ROWS = {
 
 
 def draw(arrays: Mapping[str, np.ndarray], *, title: str = ""):
-    """Figure: samples between their nearest training images, histograms, medians against N, and a pair that parts."""
+    """Figure: samples between their nearest training images, histograms, patch collages, medians against N, and a
+    pair that parts; of repeats the histograms of all and the mean and range of the medians.
+    """
     import matplotlib.pyplot as plt
 
-    shown = str(arrays["variants"][-1])
-    sizes = arrays[f"{shown}/set_sizes"]
+    last, shown = str(arrays["variants"][-1]), list(repeats(arrays).values())[-1]
+    sizes = arrays[f"{last}/set_sizes"]
     with plt.rc_context(STYLE):
-        figure = plt.figure(figsize=(7.0, 7.6), layout="constrained")
-        figure.suptitle(f"{title}; images: {label(shown)}" if len(arrays["variants"]) > 1 else title)
-        images, histograms, below = figure.subfigures(3, 1, height_ratios=(3.2, 1.3, 2.9))
+        figure = plt.figure(figsize=(7.0, 8.4), layout="constrained")
+        figure.suptitle(f"{title}; images: {label(last)}" if len(arrays["variants"]) > 1 else title)
+        images, histograms, collages, below = figure.subfigures(4, 1, height_ratios=(2.5, 1.6, 0.95, 3.3))
         _draw_samples(images, arrays, sizes)
         _draw_histograms(histograms, arrays, shown, sizes)
+        _draw_collages(collages, arrays)
         medians, parting = below.subfigures(1, 2, width_ratios=(1.15, 1))
-        _draw_medians(medians.subplots(), arrays)
+        _draw_medians(medians, arrays)
         _draw_parting(parting, arrays, int(sizes[-1]))
     return figure
 
@@ -39,41 +53,85 @@ def _draw_samples(figure, arrays: Mapping[str, np.ndarray], sizes: np.ndarray) -
     panels = figure.subplots(len(_ROWS), len(sizes) * number, squeeze=False, gridspec_kw=dict(wspace=0.05, hspace=0.05))
     for row, (kind, words) in zip(panels, _ROWS.items(), strict=True):
         for i, axes in enumerate(row):
-            image = arrays[f"shown/{sizes[i // number]}/{kind}"][i % number]
-            axes.imshow(np.clip(image.mean(-1), 0, 1), cmap="gray", vmin=0, vmax=1, interpolation="nearest")
-            axes.set(xticks=[], yticks=[])
-            axes.spines[:].set_visible(False)
+            _show(axes, arrays[f"shown/{sizes[i // number]}/{kind}"][i % number])
         row[0].set_ylabel(words, fontsize=7)
     for k, size in enumerate(sizes):
         panels[0, k * number].set_title(f"N = {size:,}", fontsize=7, loc="left", pad=3)
 
 
-def _draw_histograms(figure, arrays: Mapping[str, np.ndarray], variant: str, sizes: np.ndarray) -> None:
+def _draw_histograms(figure, arrays: Mapping[str, np.ndarray], variants: Sequence[str], sizes: np.ndarray) -> None:
     bins = np.linspace(0, 1, 41)
+    nearest, twin = (np.concatenate(rows, -1) for rows in zip(*(pairs(arrays, v) for v in variants), strict=True))
     panels = figure.subplots(1, len(sizes), sharey=True, squeeze=False)[0]
     for k, (axes, size) in enumerate(zip(panels, sizes, strict=True)):
         for values, colour, words in (
-            (arrays[f"{variant}/twin"][k], _TWIN, "twin"),
-            (arrays[f"{variant}/nearest"][k, 0], _NEAREST, "nearest training image"),
+            (twin[k], _TWIN, "twin"),
+            (nearest[k], _NEAREST, "nearest training image"),
         ):
             inside = np.clip(values, 0, 1)
             weights = np.full(len(inside), 1 / len(inside))
             axes.hist(inside, bins, weights=weights, color=colour, alpha=0.65, label=words)
         axes.set_title(f"N = {size:,}", fontsize=7)
         axes.set_xticks([0, 0.5, 1], ["0", ".5", "1"])
-    panels[0].set_ylabel("share of samples")
+    panels[0].set_ylabel("share of pairs")
     panels[len(sizes) // 2].set_xlabel("cosine similarity, means removed (below 0 drawn at 0)")
-    panels[0].legend(loc="upper left", fontsize=5.5)
+    figure.legend(*panels[0].get_legend_handles_labels(), loc="outside lower center", ncols=2)
 
 
-def _draw_medians(axes, arrays: Mapping[str, np.ndarray]) -> None:
-    for values_of, style, words, colour in (
-        (lambda variant: np.median(arrays[f"{variant}/twin"], -1), "o-", "twin", _TWIN),
-        (lambda variant: np.median(arrays[f"{variant}/nearest"][:, 0], -1), "s--", "nearest image", _NEAREST),
-        (lambda variant: arrays[f"{variant}/floor"], ":", "closest pairs of the sets", "grey"),
-    ):
-        draw_against_size(axes, arrays, values_of, style=style, name=words, colour=colour)
-    axes.set(ylabel="cosine similarity, median", title="Twins and nearest training images", ylim=(None, 1.02))
+def _draw_collages(figure, arrays: Mapping[str, np.ndarray]) -> None:
+    figure.suptitle(
+        f"Samples of network a at N = {arrays['collage/set_size']:,}, and put together from the most similar patches "
+        "of its own and of the other set",
+        fontsize=8,
+    )
+    for i, part in enumerate(figure.subfigures(1, len(arrays["collage/sample"]), wspace=0.08)):
+        panels = part.subplots(1, 3, gridspec_kw=dict(wspace=0.05))
+        for axes, kind in zip(panels, ("sample", "own", "other"), strict=True):
+            _show(axes, arrays[f"collage/{kind}"][i])
+            similarity = "" if kind == "sample" else f" {arrays[f'collage/{kind}_similarity'][i]:.2f}"
+            axes.set_title(f"{kind}{similarity}", fontsize=6, pad=2)
+
+
+def _draw_medians(figure, arrays: Mapping[str, np.ndarray]) -> None:
+    axes = figure.subplots()
+    kinds = repeats(arrays)
+    found = {variant: summary(arrays, variant) for variants in kinds.values() for variant in variants}
+    colours = {"twin": _TWIN, "nearest image": _NEAREST, "closest pairs of the sets": "grey"}
+    draw_against_size(axes, arrays, lambda variant: without_interval(arrays[f"{variant}/floor"]), colour="grey")
+    draw_against_size(axes, arrays, lambda variant: found[variant].nearest, colour=_NEAREST)
+    draw_against_size(axes, arrays, lambda variant: found[variant].twin, colour=_TWIN)
+    low, high = axes.get_ylim()[0], 1.02
+    step = 0.07 * (high - low)
+    for row, (variants, look) in enumerate(zip(kinds.values(), looks(), strict=False), start=1):
+        points = [found[variant].overtaking for variant in variants]
+        if None not in points:
+            _draw_overtaking(axes, over_repeats(points), low - row * step, look)
+    axes.set(
+        ylabel="cosine similarity, median",
+        title=f"Twins, nearest images; {'95 % intervals' if len(kinds) == len(found) else 'mean, range of repeats'}",
+        ylim=(low - (len(kinds) + 1) * step, high),
+    )
+    draw_legend(figure, arrays, colours)
+
+
+def _draw_overtaking(axes, point: Interval, height: float, look: Mapping[str, Any]) -> None:
+    """The N at which twins overtake, with its interval, as far as it lies among the sizes."""
+    left, right = axes.get_xlim()
+    if not left < point.value < right:
+        return
+    low, high = np.clip([point.low, point.high], left, right)
+    axes.plot([low, high], [height, height], color="black", lw=1)
+    axes.plot(point.value, height, **look, color="black")
+    words = f"  overtake at {point.value:.3g}  "
+    end, side = (low, "right") if low / left > right / high else (high, "left")  # where there is more room
+    axes.text(end, height, words, ha=side, va="center", fontsize=6.5, clip_on=True)
+    axes.set_xlim(left, right)
+
+
+def _show(axes, image: np.ndarray) -> None:
+    axes.imshow(np.clip(image.mean(-1), 0, 1), cmap="gray", vmin=0, vmax=1, interpolation="nearest")
+    axes.set(xticks=[], yticks=[])
+    axes.spines[:].set_visible(False)
 
 
 def _draw_parting(figure, arrays: Mapping[str, np.ndarray], size: int) -> None:
@@ -83,9 +141,7 @@ def _draw_parting(figure, arrays: Mapping[str, np.ndarray], size: int) -> None:
     panels = above.subplots(2, len(steps), squeeze=False)
     for row, network, images in zip(panels, ("a", "b"), frames, strict=True):
         for axes, image, step in zip(row, images, steps, strict=True):
-            axes.imshow(np.clip(image.mean(-1), 0, 1), cmap="gray", vmin=0, vmax=1, interpolation="nearest")
-            axes.set(xticks=[], yticks=[])
-            axes.spines[:].set_visible(False)
+            _show(axes, image)
             if network == "a":
                 axes.set_title(f"{step}", fontsize=6, pad=2)
         row[0].set_ylabel(network, fontsize=7, rotation=0, labelpad=6)
@@ -93,4 +149,4 @@ def _draw_parting(figure, arrays: Mapping[str, np.ndarray], size: int) -> None:
     axes.plot(steps, arrays["parting/similarity"], "o-", ms=3, color=_TWIN, label="similarity of the two")
     axes.plot(arrays["parting/sigma"][0], "--", color="black", lw=1, label=r"$\sigma$ of network a")
     axes.set(xlabel="step", ylim=(min(0.0, arrays["parting/similarity"].min()), 1.05))
-    axes.legend(loc="center left")
+    below.legend(*axes.get_legend_handles_labels(), loc="outside lower center", ncols=2)
