@@ -47,6 +47,20 @@ def test_all_eigenvalues(block):
     np.testing.assert_allclose(found.shrinkage, SPECTRA["decaying"], atol=1e-5)
 
 
+def test_all_copies_of_equal_eigenvalues_are_found_in_many_dimensions():
+    """A stationary Gaussian prior, equal in three channels: twelve equal eigenvalues per wave vector, blocks of four."""
+    frequency = np.hypot(np.fft.fftfreq(24)[:, None], np.fft.fftfreq(24)[None]) * 24
+    power = (1 + frequency) ** -2.0
+    gain = jnp.asarray((power / (power + 0.3**2))[..., None], jnp.float32)
+
+    def denoiser(noisy):
+        return jnp.fft.ifft2(jnp.fft.fft2(noisy, axes=(0, 1)) * gain, axes=(0, 1)).real
+
+    noisy = jax.random.normal(jax.random.key(1), (24, 24, 3))
+    found = eigen.top_eigenbasis(denoiser, noisy, 10, key=KEY)
+    np.testing.assert_allclose(found.shrinkage, np.sort(np.repeat(gain.ravel(), 3))[::-1][:10], atol=1e-5)
+
+
 def test_power_iteration_agrees_and_needs_more_products():
     denoiser = linear((BASIS * SPECTRA["decaying"]) @ BASIS.T)
     krylov = eigen.top_eigenbasis(denoiser, NOISY, 5, key=KEY)

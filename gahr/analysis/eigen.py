@@ -19,7 +19,7 @@ from gahr.analysis.jacobian import Eigenbasis, SingularBasis, check_image, relat
 from gahr.denoiser import as_argument
 from gahr.types import Array, Denoiser, Key
 
-_CONFIRMATIONS = 3  # steps for which convergence must last after a fresh random block
+_CONFIRMATIONS = 6  # steps for which convergence must last after a fresh random block; 3 miss equal eigenvalues
 METHODS = ("krylov", "power")
 
 
