@@ -109,7 +109,7 @@ def test_left_and_right_singular_vectors_are_told_apart():
     tangents = jnp.linalg.qr(disks.tangents(DISK, size=SIZE).reshape(5, -1).T)[0]
     other = jnp.linalg.qr(jax.random.normal(jax.random.key(3), (SIZE**2, 5)))[0]
     scales = jnp.array([3.0, 2.5, 2.0, 1.5, 1.0])
-    found = study._compare((tangents * scales) @ other.T, jnp.eye(SIZE**2), DISK, disks.render(DISK, size=SIZE))
+    found = study._compare((tangents * scales[None]) @ other.T, jnp.eye(SIZE**2), DISK, disks.render(DISK, size=SIZE))
     np.testing.assert_allclose(found["singular_values"][:6], [*scales, 0], atol=1e-5)
     assert found["left_overlap"] == pytest.approx(1, abs=1e-5)
     assert found["right_overlap"] == pytest.approx(float(jnp.sum((tangents.T @ other) ** 2)) / 5, abs=1e-5)

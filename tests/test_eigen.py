@@ -48,7 +48,7 @@ def test_all_eigenvalues(block):
 
 
 def test_all_copies_of_equal_eigenvalues_are_found_in_many_dimensions():
-    """A stationary Gaussian prior, equal in three channels: twelve equal eigenvalues per wave vector, blocks of four."""
+    """A stationary Gaussian prior, equal in three channels: eigenvalues come twelve at a time, blocks are of four."""
     frequency = np.hypot(np.fft.fftfreq(24)[:, None], np.fft.fftfreq(24)[None]) * 24
     power = (1 + frequency) ** -2.0
     gain = jnp.asarray((power / (power + 0.3**2))[..., None], jnp.float32)

@@ -85,7 +85,9 @@ def test_an_image_file_is_cropped_to_the_middle_and_averaged_over_channels(tmp_p
     Image.fromarray(pixels).save(tmp_path / "image.png")
     found = files.read_image(tmp_path / "image.png", size=10)
     assert found.dtype == np.float32
-    np.testing.assert_allclose(found[:, 1:-1], np.full((10, 8, 1), 60 / 255), atol=0.01)  # bicubic reaches outside
+    np.testing.assert_allclose(found, np.full((10, 10, 1), 60 / 255), atol=1e-6)
+    with pytest.raises(ValueError, match="20 pixels is below the size 21"):
+        files.read_image(tmp_path / "image.png", size=21)
     assert files.read_image(tmp_path / "image.png", channels=3).shape == (20, 30, 3)
     (tmp_path / "text.png").write_text("no image")
     with pytest.raises(ValueError, match=r"text\.png"):

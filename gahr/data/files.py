@@ -19,6 +19,8 @@ from typing import IO, NamedTuple
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
+from gahr.data import faces
+
 
 def photograph() -> Path:
     """A photograph (600 x 512) that comes with matplotlib."""
@@ -26,20 +28,18 @@ def photograph() -> Path:
 
 
 def read_image(path: Path, *, size: int | None = None, channels: int = 1) -> np.ndarray:
-    """One image file, resized and cropped to a square.
-
-    The shorter side is resized to `size` (bicubic with antialiasing) and the middle of the longer is kept.
+    """One image file, or its middle square resized.
 
     Args:
       path: any format that Pillow reads.
-      size: side of the result in pixels; the file's own size where None.
+      size: side in pixels that the middle square is resized to (bicubic with antialiasing); the whole image where None.
       channels: 1 for grey, the mean of red, green and blue; 3 for colour.
 
     Returns:
       Image (H, W, channels), float32 in [0, 1].
 
     Raises:
-      ValueError: the file is no readable image, or channels is neither 1 nor 3.
+      ValueError: the file is no readable image, or is smaller than `size`, or channels is neither 1 nor 3.
     """
     if channels not in (1, 3):
         raise ValueError(f"channels must be 1 or 3, got {channels}")
@@ -49,10 +49,7 @@ def read_image(path: Path, *, size: int | None = None, channels: int = 1) -> np.
     except (OSError, UnidentifiedImageError) as error:
         raise ValueError(f"{path} cannot be read as an image: {error}") from error
     if size is not None:
-        width, height = image.size
-        shorter, left, top = min(width, height), (width - min(width, height)) // 2, (height - min(width, height)) // 2
-        box = (left, top, left + shorter, top + shorter)
-        image = image.resize((size, size), Image.Resampling.BICUBIC, box=box)
+        image = faces.resize(faces.crop(image), size=size)
     pixels = np.asarray(image, np.float32) / 255
     return pixels if channels == 3 else pixels.mean(-1, keepdims=True)
 

@@ -100,7 +100,7 @@ def analyze(
     levels = np.linspace(lowest_db, highest_db, num_levels)
     sigmas = 10 ** (-levels[::-1] / 20)  # increasing
     subjects, normal_law = _subjects(networks, clean, fitted, key)
-    advance = counter(progress, (len(subjects) + 1) * num_levels)
+    advance = counter(progress, len(subjects) * (num_levels + 1))  # curves, and one KL integral each
     arrays: dict[str, Any] = {"names": list(subjects), "exact": [subject.exact for subject in subjects.values()]}
     arrays |= {"networks": list(networks), "sigmas": sigmas, "shape": clean.shape[1:]}
     for name, subject in subjects.items():
