@@ -91,7 +91,9 @@ def train(config: Mapping, workdir: Path, *, only: str = "*", progress: Progress
         if len(config["runs"]) >= _MANY:
             shares = {other: share_done(config, workdir, other) for other in config["runs"]}
             progress.line("\n".join(report.states(shares)))
-        _train_run(config, name, parts[name], workdir / name, progress)
+        busy = f"{name}: another process is training it in {workdir}; wait for it, or give another --workdir"
+        with run_directory.alone(workdir / name, otherwise=busy):
+            _train_run(config, name, parts[name], workdir / name, progress)
 
 
 def share_done(config: Mapping, workdir: Path, name: str) -> float:

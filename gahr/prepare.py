@@ -1,7 +1,5 @@
 """From a folder, an archive or an array of images to one file for `gahr.data.files.read_set`."""
 
-import contextlib
-import fcntl
 import functools
 import hashlib
 import json
@@ -71,7 +69,8 @@ def prepare(
     labels = _labels(contents, groups)
     made = {"source": source.name, "groups": groups and Path(groups).name, **recipe._asdict()}
     made["pillow"] = PIL.__version__  # what resizes
-    with _alone(work):
+    busy = f"another call is at work in {work}; wait for it, or give another output"
+    with run_directory.alone(work, otherwise=busy):
         claim = json.dumps(made | {"stamp": contents.stamp})
         begun = (work / "claim.json").read_text() if (work / "claim.json").exists() else None
         if not out.exists():
@@ -103,18 +102,6 @@ def _labels(contents: files.Source, groups: str | None) -> np.ndarray | None:
             f"groups {groups} must be one label for each of {len(contents.names)} files, not {labels.shape}"
         )
     return labels
-
-
-@contextlib.contextmanager
-def _alone(work: Path) -> Iterator[None]:
-    """Hold the directory of partial work, which the system lets go of even where this process is killed."""
-    work.mkdir(parents=True, exist_ok=True)
-    with open(work / "lock", "wb") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise ValueError(f"another call is at work in {work}; wait for it, or give another output") from None
-        yield
 
 
 def _start(work: Path, claim: str, *, again: bool, progress: Progress) -> None:

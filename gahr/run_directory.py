@@ -1,12 +1,14 @@
 """The files of a run directory, each complete or absent."""
 
+import contextlib
+import fcntl
 import hashlib
 import json
 import os
 import platform
 import shlex
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from importlib import metadata
 from pathlib import Path
 from typing import IO, Any
@@ -28,6 +30,24 @@ def write_whole(path: Path, write: Callable[[IO[bytes]], None]) -> None:
         partial.replace(path)
     finally:
         partial.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def alone(directory: Path, *, otherwise: str) -> Iterator[None]:
+    """Make a directory and hold it; the system lets go of it even where this process is killed.
+
+    Raises:
+      ValueError: another process holds it; the message is `otherwise`.
+    """
+    directory.mkdir(parents=True, exist_ok=True)
+    with open(directory / "lock", "wb") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise ValueError(otherwise) from None
+        except OSError:  # a file system without locks
+            pass
+        yield
 
 
 def digest(path: Path) -> str:

@@ -106,6 +106,22 @@ def test_stopped_run_resumes_to_the_same_bits(finished, tmp_path):
     assert (tmp_path / "run" / WEIGHTS).read_bytes() == (workdir / WEIGHTS).read_bytes()
 
 
+def test_a_run_in_training_is_refused_to_another_process_until_that_ends(tmp_path):
+    config = make_config()
+    with pytest.raises(Interrupted):
+        experiment.train(config, tmp_path, progress=StopAfter(1))
+    code = "import sys; from pathlib import Path; from gahr import run_directory\n"
+    code += "with run_directory.alone(Path(sys.argv[1]), otherwise=''): print('held', flush=True); input()"
+    line = [sys.executable, "-c", code, str(tmp_path / "alpha3")]
+    with subprocess.Popen(line, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=ROOT) as other:
+        assert other.stdout.readline() == "held\n"
+        with pytest.raises(ValueError, match="alpha3: another process is training it"):
+            experiment.train(config, tmp_path)
+        other.kill()
+    experiment.train(config, tmp_path)
+    assert (tmp_path / WEIGHTS).exists()
+
+
 def test_parameter_average_is_what_is_exported(tmp_path):
     config = make_config(average=0.9)
     experiment.train(config, tmp_path / "run")
