@@ -1,5 +1,7 @@
 """Whole Jacobians against linear maps and closed forms."""
 
+import functools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -70,3 +72,25 @@ def test_a_zero_map_has_no_asymmetry():
 def test_bad_input_is_named(noisy, denoiser, message):
     with pytest.raises(ValueError, match=message):
         jacobian(denoiser, noisy)
+
+
+@pytest.mark.parametrize("shape", [(9, 12, 2), (4, 11, 1)])
+def test_pixels_too_far_apart_to_meet_may_be_pushed_together(shape):
+    keys = jax.random.split(jax.random.key(2), 3)
+    first = jax.random.normal(keys[0], (3, 3, shape[-1], 4))
+    second = jax.random.normal(keys[1], (3, 3, 4, shape[-1]))
+
+    def denoiser(noisy):
+        names = ("NHWC", "HWIO", "NHWC")
+        convolve = functools.partial(
+            jax.lax.conv_general_dilated, window_strides=(1, 1), padding="SAME", dimension_numbers=names
+        )
+        return convolve(jax.nn.relu(convolve(noisy[None], first)), second)[0]
+
+    noisy = jax.random.normal(keys[2], shape)
+    exact = jax.jacobian(denoiser)(noisy).reshape(noisy.size, -1)
+    for reach in (2, 3, 20):
+        np.testing.assert_allclose(jacobian(denoiser, noisy, reach=reach, chunk=7), exact, atol=1e-4)
+    assert abs(jacobian(denoiser, noisy, reach=1) - exact).max() > 1
+    with pytest.raises(ValueError, match="reach must not be negative"):
+        jacobian(denoiser, noisy, reach=-1)

@@ -26,7 +26,12 @@ class SingularBasis(NamedTuple):
 
 
 def jacobian(
-    denoiser: Denoiser, noisy: Array, *, chunk: int = 64, sharding: jax.sharding.Sharding | None = None
+    denoiser: Denoiser,
+    noisy: Array,
+    *,
+    chunk: int = 64,
+    sharding: jax.sharding.Sharding | None = None,
+    reach: int | None = None,
 ) -> Array:
     """Jacobian J[i, j] = dD_i / dy_j at one noisy image.
 
@@ -39,14 +44,32 @@ def jacobian(
       chunk: columns computed at a time; bounds the memory.
       sharding: how the columns of a chunk are spread over devices, for instance
         NamedSharding(mesh, PartitionSpec("data")); `chunk` must be divisible by their number.
+      reach: pixels, along rows and columns, beyond which no intensity changes an estimate, such as the number of
+        3 x 3 layers of a network that does not pool. Pixels too far apart to meet are then pushed together, which
+        takes (2 reach + 1)^2 C passes whatever the size of the image; with too small a reach J is wrong.
 
     Returns:
       J (d, d) with d = H W C, in the order of noisy.ravel().
 
     Raises:
-      ValueError: wrong rank or dtype, NaN or infinite intensities, or a denoiser that changes the shape.
+      ValueError: wrong rank or dtype, NaN or infinite intensities, a denoiser that changes the shape, or a
+        negative reach.
+
+    Reference: Curtis, Powell and Reid (1974), On the estimation of sparse Jacobian matrices, for `reach`.
     """
-    return columns(denoiser, noisy, jnp.arange(noisy.size), chunk=chunk, sharding=sharding).T
+    if reach is None:
+        return columns(denoiser, noisy, jnp.arange(noisy.size), chunk=chunk, sharding=sharding).T
+    check_image(denoiser, noisy)
+    if reach < 0:
+        raise ValueError(f"reach must not be negative, got {reach}")
+    height, width, channels = noisy.shape
+    period = 2 * reach + 1
+    row, column, channel = jnp.unravel_index(jnp.arange(noisy.size), noisy.shape)
+    colours = ((row % period) * min(period, width) + column % period) * channels + channel
+    number = min(period, height) * min(period, width) * channels
+    sums = _push_colours(denoiser, noisy, colours, jnp.arange(number), chunk, sharding)
+    near = (abs(row[:, None] - row[None]) <= reach) & (abs(column[:, None] - column[None]) <= reach)
+    return jnp.where(near, sums[colours], 0).T
 
 
 def columns(
@@ -62,21 +85,38 @@ def columns(
     Other arguments and errors as in `jacobian`; a caller that shows progress asks for a part at a time.
     """
     check_image(denoiser, noisy)
-    chunk = min(chunk, len(indices))
+    return _push_colours(denoiser, noisy, jnp.arange(noisy.size), indices, chunk, sharding)
+
+
+def _push_colours(
+    denoiser: Denoiser,
+    noisy: Array,
+    colours: Array,
+    numbers: Array,
+    chunk: int,
+    sharding: jax.sharding.Sharding | None,
+) -> Array:
+    """Sums (n, d) of columns: row i is that of the pixels j with colours[j] = numbers[i]."""
+    chunk = min(chunk, len(numbers))
     _, push = jax.linearize(denoiser, noisy)
 
-    def pushed(indices: Array) -> Array:
-        directions = jax.nn.one_hot(indices, noisy.size, dtype=noisy.dtype).reshape(-1, *noisy.shape)
+    def pushed(numbers: Array) -> Array:
+        directions = (colours[None] == numbers[:, None]).astype(noisy.dtype).reshape(-1, *noisy.shape)
         if sharding is not None:
             directions = lax.with_sharding_constraint(directions, sharding)
         return jax.vmap(push)(directions).reshape(-1, noisy.size)
 
-    filled = jnp.pad(indices, (0, -len(indices) % chunk))  # up to whole chunks; cut off below
-    return lax.map(pushed, filled.reshape(-1, chunk)).reshape(-1, noisy.size)[: len(indices)]
+    filled = jnp.pad(numbers, (0, -len(numbers) % chunk))  # up to whole chunks; cut off below
+    return lax.map(pushed, filled.reshape(-1, chunk)).reshape(-1, noisy.size)[: len(numbers)]
 
 
 def eigenbasis(
-    denoiser: Denoiser, noisy: Array, *, chunk: int = 64, sharding: jax.sharding.Sharding | None = None
+    denoiser: Denoiser,
+    noisy: Array,
+    *,
+    chunk: int = 64,
+    sharding: jax.sharding.Sharding | None = None,
+    reach: int | None = None,
 ) -> Eigenbasis:
     """Basis a denoiser shrinks in at one noisy image: all d eigenvectors of the symmetric part of J.
 
@@ -90,7 +130,7 @@ def eigenbasis(
 
     Reference: Kadkhodaie et al. (2024), arXiv:2310.02557, equation 6.
     """
-    return eigenbasis_of(jacobian(denoiser, noisy, chunk=chunk, sharding=sharding), noisy.shape)
+    return eigenbasis_of(jacobian(denoiser, noisy, chunk=chunk, sharding=sharding, reach=reach), noisy.shape)
 
 
 def eigenbasis_of(matrix: Array, shape: tuple[int, ...]) -> Eigenbasis:
