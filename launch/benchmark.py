@@ -61,6 +61,7 @@ flags.DEFINE_integer("rounds", 5, "Rounds; each measures the product, the traini
 flags.DEFINE_float("seconds", 1.0, "Seconds each of them runs in a round, at least one call.", 0.0)
 flags.DEFINE_string("jacobian", None, "Measure the Jacobian of the published network in this file instead.")
 flags.DEFINE_multi_integer("side", [80], "Sides of the image for --jacobian; repeat it for several.", 8)
+flags.DEFINE_integer("columns", 64, "Columns of the Jacobian that are pushed through the network at a time.", 1)
 flags.DEFINE_string("output", None, "JSON file to write the results to.")
 
 
@@ -127,9 +128,10 @@ def measure(size: Size, rounds: int, seconds: float) -> dict:
     return result
 
 
-def measure_jacobian(side: int, *, columns: int = 64, k: int = 30, sigma: float = 0.15) -> dict:
+def measure_jacobian(side: int, *, columns: int, k: int = 30, sigma: float = 0.15) -> dict:
     """Time of Jacobian columns and of the k leading eigenvectors at a photograph, against forward passes."""
-    denoiser = bind(*published.load(FLAGS.jacobian))
+    model, variables = published.load(FLAGS.jacobian)
+    denoiser = bind(model, variables)
     clean = jnp.asarray(files.read_image(files.photograph(), size=side))
     noisy = clean + sigma * jax.random.normal(jax.random.key(0), clean.shape)
     batch = jnp.broadcast_to(noisy, (columns, *noisy.shape))
@@ -148,12 +150,14 @@ def measure_jacobian(side: int, *, columns: int = 64, k: int = 30, sigma: float 
     start = time.perf_counter()
     found = leading(None)
     top = time.perf_counter() - start
+    period = min(side, 2 * getattr(model, "reach", side) + 1)
     return {
         "side": side,
         "forward_ms": 1e3 * forward,
         "column_ms": 1e3 * column,
         "column_over_forward": column / forward,
         "matrix_s": column * noisy.size,  # from the columns measured
+        "matrix_by_reach_s": column * period**2,
         "products": int(found.num_products),
         "top_s": top,
         "speed_up": column * noisy.size / top,
@@ -165,7 +169,7 @@ def measure_jacobian(side: int, *, columns: int = 64, k: int = 30, sigma: float 
 def print_jacobian(results: dict) -> None:
     print("Jacobian of a grey image by columns (extrapolated), and its 30 leading eigenvectors without it.")
     for side in FLAGS.side:
-        results[side] = measure_jacobian(side)
+        results[side] = measure_jacobian(side, columns=FLAGS.columns)
         print("  ".join(f"{name} {value:.4g}" for name, value in results[side].items()), flush=True)
 
 

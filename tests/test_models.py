@@ -123,6 +123,16 @@ def test_unet_of_three_blocks_is_its_layer_table_at_any_sides_and_channels(chann
     np.testing.assert_allclose(model.apply(variables, noisy), expected, atol=1e-5 * np.abs(expected).max())
 
 
+@pytest.mark.parametrize(("sizes", "reach"), [((), 5), ((3, 1, 5, 1, 3), 4)])
+def test_reach_is_how_far_an_estimate_sees(sizes, reach):
+    model = BFCNN(features=6, num_layers=5, kernel_sizes=sizes)
+    variables = model.init(jax.random.key(0), jnp.ones((1, 15, 17, 1)))
+    noisy = jax.random.normal(jax.random.key(1), (15, 17, 1))
+    seen = np.argwhere(jax.grad(lambda y: model.apply(variables, y)[7, 8, 0])(noisy)[..., 0])
+    assert model.reach == reach
+    np.testing.assert_array_equal(abs(seen - [7, 8]).max(0), [reach, reach])
+
+
 @pytest.mark.parametrize("first_relu", [False, True])
 def test_bfcnn_is_its_layer_table_at_odd_sides_and_three_channels(first_relu):
     model, shape = BFCNN(features=6, num_layers=5, first_relu=first_relu), (7, 9, 3)

@@ -30,6 +30,11 @@ class BFCNN(nn.Module):
     dtype: str = "float32"
     kernel_sizes: tuple[int, ...] = ()
 
+    @property
+    def reach(self) -> int:
+        """Pixels, along rows and columns, beyond which no intensity changes an estimate."""
+        return (sum(self.kernel_sizes) - self.num_layers) // 2 if self.kernel_sizes else self.num_layers
+
     @nn.compact
     def __call__(self, noisy: Array, *, train: bool = False) -> Array:
         """Residual (..., H, W, C) of noisy images (..., H, W, C), any C, H and W.
