@@ -57,7 +57,7 @@ COUNTING = (
 
 FLAGS = flags.FLAGS
 flags.DEFINE_multi_enum("only", None, list(SIZES), "Size to measure; repeat it for several. Default: all.")
-flags.DEFINE_integer("rounds", 5, "Rounds; each measures the product, the training step and the forward pass.", 1)
+flags.DEFINE_integer("rounds", 5, "Rounds, in each of which all are measured in turns.", 1)
 flags.DEFINE_float("seconds", 1.0, "Seconds each of them runs in a round, at least one call.", 0.0)
 flags.DEFINE_string("jacobian", None, "Measure the Jacobian of the published network in this file instead.")
 flags.DEFINE_multi_integer("side", [80], "Sides of the image for --jacobian; repeat it for several.", 8)
@@ -139,28 +139,35 @@ def measure_jacobian(side: int, *, columns: int, k: int = 30, sigma: float = 0.1
     push = jax.jit(lambda denoiser, noisy, i: jacobian.columns(denoiser, noisy, i, chunk=columns))
     indices = jnp.arange(columns)
     jax.block_until_ready((apply(denoiser, batch), push(denoiser, noisy, indices)))
-    forward = 1 / rate(lambda: apply(denoiser, batch), FLAGS.seconds) / columns
-    column = 1 / rate(lambda: push(denoiser, noisy, indices), FLAGS.seconds) / columns
+    forward, column = [], []
 
-    def leading(limit: int | None) -> jacobian.Eigenbasis:
-        options = dict(key=jax.random.key(1), max_products=limit, loop=eigen.host_loop)
-        return jax.block_until_ready(eigen.top_eigenbasis(denoiser, noisy, k, **options))
+    def take_turns() -> None:
+        for _ in range(FLAGS.rounds):
+            forward.append(1 / rate(lambda: apply(denoiser, batch), FLAGS.seconds) / columns)
+            column.append(1 / rate(lambda: push(denoiser, noisy, indices), FLAGS.seconds) / columns)
 
-    leading(None)  # compiles
+    def leading() -> jacobian.Eigenbasis:
+        found = eigen.top_eigenbasis(denoiser, noisy, k, key=jax.random.key(1), loop=eigen.host_loop)
+        return jax.block_until_ready(found)
+
+    leading()  # compiles
+    take_turns()
     start = time.perf_counter()
-    found = leading(None)
+    found = leading()
     top = time.perf_counter() - start
+    take_turns()  # again, since a shared machine changes its speed
+    one = statistics.median(column)
     period = min(side, 2 * getattr(model, "reach", side) + 1)
     return {
         "side": side,
-        "forward_ms": 1e3 * forward,
-        "column_ms": 1e3 * column,
-        "column_over_forward": column / forward,
-        "matrix_s": column * noisy.size,  # from the columns measured
-        "matrix_by_reach_s": column * period**2,
+        "forward_ms": 1e3 * statistics.median(forward),
+        "column_ms": 1e3 * one,
+        "column_over_forward": statistics.median(c / f for c, f in zip(column, forward, strict=True)),
+        "matrix_s": one * noisy.size,  # from the columns measured
+        "matrix_by_reach_s": one * period**2,
         "products": int(found.num_products),
         "top_s": top,
-        "speed_up": column * noisy.size / top,
+        "speed_up": one * noisy.size / top,
         "residual": float(found.residuals.max()),
         "peak_gib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20,
     }
