@@ -19,7 +19,9 @@ from gahr.analysis.jacobian import Eigenbasis, SingularBasis, check_image, relat
 from gahr.denoiser import as_argument
 from gahr.types import Array, Denoiser, Key
 
-_CONFIRMATIONS = 6  # steps for which convergence must last after a fresh random block; 3 miss equal eigenvalues
+_STEPS = 6  # at least, after a fresh random block
+_SHARE = 0.1  # of a Ritz vector in what a fresh block spans, from which it counts as found by it
+_MARGIN = 2  # residuals by which an eigenvalue may still rise
 METHODS = ("krylov", "power")
 
 
@@ -33,7 +35,9 @@ class _State(NamedTuple):
     ritz_vectors: Array  # (k, d)
     residuals: Array  # (k,)
     asymmetry: Array  # ()
-    confirmed: Array  # () steps since convergence
+    fresh: Array  # () the row of the basis from which a fresh block was followed; its length where none was
+    before: Array  # (k,) Ritz values when it was added
+    finished: Array  # () bool
     num_products: Array  # ()
     key: Key
 
@@ -70,8 +74,9 @@ def top_eigenbasis(
     """The k leading eigenvectors of the symmetric part S = (J + J^T) / 2 of a denoiser's Jacobian.
 
     "krylov" builds span{X, S X, S^2 X, ...} from a random block X, orthogonal to all that came before, and takes
-    the Ritz pairs of S in it; once they have converged a fresh random block is added, and they must stay
-    converged, so that eigenvalues of high multiplicity are not missed. "power" repeats X <- S X on k + 10 vectors,
+    the Ritz pairs of S in it. A block finds as many copies of an equal eigenvalue as it has vectors. Hence, once the
+    pairs have converged, a fresh random block is followed until what it leads to is clearly below them, and again
+    until that changes nothing. "power" repeats X <- S X on k + 10 vectors,
     and finds the eigenvalues of largest magnitude.
 
     Args:
@@ -83,13 +88,15 @@ def top_eigenbasis(
       block: vectors pushed through at a time by "krylov"; small ones need fewer products.
       tolerance: stop when every |S e - s e| <= tolerance s_1. Eigenvalues are then within that, usually within
         its square over the gap to the rest.
-      max_products: stop at the latest after so many; 10 k + 100 where None. "krylov" keeps 2 vectors of d
-        numbers for each.
+      max_products: stop at the latest after so many, but for the k that are needed; where None, 10 k + 100, which is
+        enough for networks (many equal eigenvalues need more), and 100 steps of "power". "krylov" keeps 2 vectors of
+        d numbers for each.
       loop: `jax.lax.while_loop`, or `host_loop` on a CPU.
 
     Returns:
       Eigenbasis of k vectors, with residuals |S e - s e|, the number of products, and an estimate of the
-      asymmetry from the first block. Where residuals exceed the tolerance, `max_products` was reached.
+      asymmetry from the first block. Where `max_products` was reached, residuals may exceed the tolerance, or
+      copies of equal eigenvalues be missing.
 
     Raises:
       ValueError: k is not between 1 and d, unknown method, or an image or denoiser that `jacobian` refuses.
@@ -179,12 +186,12 @@ class _Gram:
 
 
 def _solve(operator, arguments, at, k, key, method, block, tolerance, max_products, loop) -> _State:
-    size, limit = at.size, 10 * k + 100 if max_products is None else max_products
+    size, limit = at.size, max_products
     if method == "power":
-        block = min(k + 10, size)
-        capacity = block
+        block = capacity = min(k + 10, size)
+        limit = 100 * block if limit is None else limit
     else:
-        block = min(block, size)
+        block, limit = min(block, size), 10 * k + 100 if limit is None else limit
         limit = capacity = -(-min(max(limit, k), size) // block) * block
     key, first = jax.random.split(key)
     start = jnp.linalg.qr(jax.random.normal(first, (size, block), at.dtype))[0].T
@@ -199,13 +206,15 @@ def _solve(operator, arguments, at, k, key, method, block, tolerance, max_produc
         ritz_vectors=jnp.zeros((k, size), at.dtype),
         residuals=jnp.full((k,), jnp.inf, at.dtype),
         asymmetry=jnp.zeros((), at.dtype),
-        confirmed=jnp.zeros((), jnp.int32),
+        fresh=jnp.asarray(capacity, jnp.int32),
+        before=jnp.full((k,), jnp.inf, at.dtype),
+        finished=jnp.zeros((), bool),
         num_products=jnp.zeros((), jnp.int32),
         key=key,
     )
     options = _Body(operator, method, k, tolerance)
     return loop(
-        lambda state: (state.confirmed < options.needed) & (state.num_products + block <= limit),
+        lambda state: ~state.finished & (state.num_products + block <= limit),
         Partial(options, (as_argument(function), *others)),
         state,
     )
@@ -219,10 +228,6 @@ class _Body:
     method: str
     k: int
     tolerance: float
-
-    @property
-    def needed(self) -> int:
-        return _CONFIRMATIONS if self.method == "krylov" else 1
 
     def __call__(self, arguments: tuple, state: _State) -> _State:
         with jax.default_matmul_precision("highest"):
@@ -239,17 +244,27 @@ class _Body:
         new = basis @ values.T
         projected = lax.dynamic_update_slice(state.projected, new, (0, at))
         projected = lax.dynamic_update_slice(projected, new.T, (at, 0))
-        ritz_values, ritz_vectors, residuals = _ritz(basis, images, projected, filled, self.k)
-
-        error = residuals / jnp.sqrt(jnp.abs(ritz_values) + 1e-30) if self.operator.squared else residuals
-        scale = jnp.sqrt(jnp.abs(ritz_values[0])) if self.operator.squared else jnp.abs(ritz_values[0])
-        converged = jnp.all(error <= self.tolerance * scale) & (filled.sum() >= self.k)
-        confirmed = jnp.where(converged, state.confirmed + 1, 0)
+        ritz = _ritz(basis, images, projected, filled, self.k, state.fresh)
+        scale = jnp.abs(ritz.values[0])
+        if self.operator.squared:  # of S = J^T J, errors of J are asked for
+            limit = self.tolerance * jnp.sqrt(scale * jnp.append(jnp.abs(ritz.values), jnp.abs(ritz.next_value)))
+        else:
+            limit = self.tolerance * jnp.broadcast_to(scale, (self.k + 1,))
+        converged = jnp.all(ritz.residuals <= limit[:-1]) & (filled.sum() >= self.k)
+        fresh, before, finished = state.fresh, state.before, converged
         key, subkey = jax.random.split(state.key)
         random = jax.random.normal(subkey, state.block.shape, state.block.dtype)
         if self.method == "krylov":
-            block = jnp.where(confirmed == 1, random, values)
-            block = _orthonormal(block, basis, random)
+            end = at + number
+            below = ritz.next_value + _MARGIN * ritz.next_residual <= ritz.values[-1]
+            settled = (
+                below | (ritz.next_residual <= limit[-1]) | (end - fresh >= fresh)
+            )  # followed as long as all before
+            followed = (end - fresh >= _STEPS * number) & settled
+            ready = converged & (followed | (fresh == len(basis)))
+            finished = ready & jnp.all(jnp.abs(ritz.values - before) <= limit[:-1])
+            block = _orthonormal(jnp.where(ready, random, values), basis, random)
+            fresh, before = jnp.where(ready, end, fresh), jnp.where(ready, ritz.values, before)
         else:
             block = jnp.linalg.qr(values.T)[0].T
         return _State(
@@ -258,27 +273,40 @@ class _Body:
             projected,
             filled,
             block,
-            ritz_values,
-            ritz_vectors,
-            residuals,
+            ritz.values,
+            ritz.vectors,
+            ritz.residuals,
             jnp.where(state.num_products == 0, asymmetry, state.asymmetry),
-            confirmed,
+            fresh,
+            before,
+            finished,
             state.num_products + number,
             key,
         )
 
 
-def _ritz(basis: Array, images: Array, projected: Array, filled: Array, k: int) -> tuple[Array, Array, Array]:
+class _Ritz(NamedTuple):
+    values: Array  # (k,)
+    vectors: Array  # (k, d)
+    residuals: Array  # (k,)
+    next_value: Array  # () of those after the first k that a fresh block found, the largest
+    next_residual: Array  # ()
+
+
+def _ritz(basis: Array, images: Array, projected: Array, filled: Array, k: int, fresh: Array) -> _Ritz:
     """Leading eigenpairs of the operator within the span of the basis, and their residual norms."""
     projected = (projected + projected.T) / 2
     least = -2 * jnp.abs(projected).sum(1).max() - 1  # puts empty rows last
     both = filled[:, None] & filled[None]
     projected = jnp.where(both, projected, jnp.diag(jnp.where(filled, 0, least)))
     ascending, columns = jnp.linalg.eigh(projected)
-    values, rows = ascending[::-1][:k], columns[:, ::-1][:, :k].T
-    vectors = rows @ basis
-    residuals = jnp.linalg.norm(rows @ images - values[:, None] * vectors, axis=1)
-    return values, vectors, residuals
+    values, rows = ascending[::-1], columns[:, ::-1].T
+    number = jnp.arange(len(basis))
+    found = jnp.sum(jnp.where(number[None] >= fresh, rows**2, 0), 1) > _SHARE
+    chosen = jnp.append(number[:k], jnp.argmax(found & (number >= k)))
+    vectors = rows[chosen] @ basis
+    residuals = jnp.linalg.norm(rows[chosen] @ images - values[chosen][:, None] * vectors, axis=1)
+    return _Ritz(values[:k], vectors[:k], residuals[:k], values[chosen[-1]], residuals[-1])
 
 
 def _orthonormal(block: Array, basis: Array, random: Array) -> Array:
