@@ -126,9 +126,10 @@ def _distances(
 
 
 def gaps(arrays: Mapping[str, np.ndarray], variant: str) -> np.ndarray:
-    """Training less test PSNR (K, S), dB, mean over images and subsets.
+    """PSNR of the networks less that of their twins on the networks' training images (K, S), dB, mean over both.
 
-    The test PSNR is that of the twin on the same images: which images are harder cancels.
+    To the twin these are test images. That they are the same images for both cancels which images are harder; between
+    training and other images that alone is some tenths of a dB.
     """
     return (arrays[f"{variant}/train"] - arrays[f"{variant}/unseen"]).mean((1, 2))
 
@@ -163,24 +164,28 @@ def check(
         sizes, title = arrays[f"{variants[0]}/set_sizes"], heading(kind, variants)
         if sizes[0] == 1 and inside.sum() > 1:
             curves = [arrays[f"{variant}/train"][0].reshape(-1, len(levels)) for variant in variants]
-            slopes = [performance.psnr_slope(levels, each, between=(5, 30)) for each in curves]
-            slope = over_repeats([without_interval(each.slope) for each in slopes])
-            error = f" +- {slopes[0].standard_error:.3f}" if len(slopes) == 1 else ""
+            slopes = [performance.psnr_slope(levels, each, between=(5, 30)).slope for each in curves]
+            slope = over_repeats([without_interval(each) for each in slopes])  # one image each: no error over images
             verdict: tuple = ()
             if slope_at_one is not None:
                 low, high = slope_at_one
                 verdict = (f"{low:g} to {high:g}", bool(low <= slope.value <= high))
             name = f"{title}: slope of training PSNR at N = 1, 5-30 dB"
-            checks.append(Check(name, "1 or more", written(slope) + error, *verdict))
+            checks.append(Check(name, "1 or more", written(slope), *verdict))
         gap = np.stack([gaps(arrays, variant) for variant in variants])  # (R, K, S)
         mean = np.stack([mean_gap(arrays, variant) for variant in variants])
         for k, number in enumerate(sizes):
             largest = np.abs(gap[:, k]).max(-1)
             verdict = at_most(largest.mean(), gap_at_largest) if k == len(sizes) - 1 else ()
             text = _over(([np.interp(30, levels, row) for row in gap[:, k]], mean[:, k], largest), ".2f")
-            checks.append(
-                Check(f"{title}: gap at 30 dB, mean, largest, N = {number}, dB", "falls to 0", text, *verdict)
-            )
+            name = f"{title}: own less twin's PSNR on training images, 30 dB, mean, largest, N = {number}, dB"
+            checks.append(Check(name, "falls to 0", text, *verdict))
+        apart = [
+            np.abs((arrays[f"{variant}/train"][-1] - arrays[f"{variant}/test"][-1]).mean((0, 1))).max()
+            for variant in variants
+        ]
+        name = f"{title}: training less test PSNR, largest, N = {sizes[-1]}, dB"
+        checks.append(Check(name, "0 but for which images are harder", _over([apart], ".2f")))
         test = [arrays[f"{variant}/test"][-1].mean((0, 1)) for variant in variants]
         gain = [np.interp(_SHOWN_DB, levels, curve - levels) for curve in test]
         name = f"{title}: test PSNR above the noisy image, {_SHOWN_DB:g} dB, N = {sizes[-1]}, dB"
@@ -251,7 +256,10 @@ def _draw_against_size(figure, arrays: Mapping[str, np.ndarray]) -> None:
     gap.set_yscale("symlog", linthresh=0.1)
     draw_against_size(gap, arrays, lambda variant: without_interval(mean_gap(arrays, variant)), colour="black")
     gap.axhline(0, color="grey", lw=0.6)
-    gap.set(ylabel="training - test PSNR (dB)", title=rf"Gap, mean over $\sigma$ from {ends[0]:.2g} to {ends[1]:.2g}")
+    gap.set(
+        ylabel="own - twin's PSNR, training images (dB)",
+        title=rf"Gap, mean over $\sigma$ from {ends[0]:.2g} to {ends[1]:.2g}",
+    )
     colours = {"distance to exact denoiser of the N images": COLOURS[1], "distance to twin": COLOURS[0]}
     for name, colour in zip(("to_empirical", "to_twin"), colours.values(), strict=True):
 

@@ -106,9 +106,10 @@ def _draw_medians(figure, arrays: Mapping[str, np.ndarray]) -> None:
         points = [found[variant].overtaking for variant in variants]
         if None not in points:
             _draw_overtaking(axes, over_repeats(points), low - row * step, look)
+    band = "95 % intervals over pairs" if len(kinds) == len(found) else "mean, range of repeats"
     axes.set(
         ylabel="cosine similarity, median",
-        title=f"Twins, nearest images; {'95 % intervals' if len(kinds) == len(found) else 'mean, range of repeats'}",
+        title=f"Twins, nearest images; {band}",
         ylim=(low - (len(kinds) + 1) * step, high),
     )
     draw_legend(figure, arrays, colours)
