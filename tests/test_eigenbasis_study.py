@@ -94,6 +94,9 @@ def test_an_image_file_is_cropped_to_the_middle_and_averaged_over_channels(tmp_p
         files.read_image(tmp_path / "text.png")
     with pytest.raises(ValueError, match="channels"):
         files.read_image(tmp_path / "image.png", channels=2)
+    Image.fromarray(np.linspace(0, 65_535, 64).astype(np.uint16).reshape(8, 8)).save(tmp_path / "deep.png")
+    with pytest.raises(ValueError, match=r"deep\.png .* more than 8 bits"):  # Pillow would clip it to white
+        files.read_image(tmp_path / "deep.png")
 
 
 def test_the_photograph_is_there():
