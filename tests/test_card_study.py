@@ -122,6 +122,8 @@ def test_published_networks_side_by_side_from_the_command_line(tmp_path):
     names = {check["name"] for check in json.loads((tmp_path / "run" / "results.json").read_text())["checks"]}
     assert {"one: |J|^2 / tr J", "two: |J|^2 / tr J", "mixture, exact: |J|^2 / tr J"} <= names
     assert (tmp_path / "run" / "figures" / "card.pdf").stat().st_size > 10_000
+    with pytest.raises(ValueError, match="holds no run"):
+        experiment.load_denoiser(tmp_path / "run")
 
 
 def test_the_config_trains_a_network_only_where_no_weights_are_given():
