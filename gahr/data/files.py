@@ -54,13 +54,13 @@ def read_image(path: Path, *, size: int | None = None, channels: int = 1) -> np.
     return pixels if channels == 3 else pixels.mean(-1, keepdims=True)
 
 
-def crops(path: Path, *, size: int, number: int) -> np.ndarray:
-    """Grey crops (number, size, size, 1) on a grid over an image file, which overlap as little as their number allows.
+def crops(path: Path, *, size: int, number: int, channels: int = 1) -> np.ndarray:
+    """Crops (number, size, size, channels) on a grid over an image file, with as little overlap as their number allows.
 
     Raises:
       ValueError: the file is no readable image, or it has no two places for a crop along a side.
     """
-    picture = read_image(path)
+    picture = read_image(path, channels=channels)
     height, width = (side - size + 1 for side in picture.shape[:2])
     if min(height, width) < 2:
         raise ValueError(f"{path} is {picture.shape[1]} x {picture.shape[0]} pixels, too small for crops of {size}")

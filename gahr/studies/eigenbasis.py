@@ -61,8 +61,10 @@ def analyze(
       Arrays that `check` and `draw` need.
     """
     if weights:
-        denoiser, name = bind(*published.load(Path(weights))), Path(weights).stem
-        clean = jnp.asarray(files.read_image(Path(image) if image else files.photograph(), size=size))
+        model, variables = published.load(Path(weights))
+        denoiser, name = bind(model, variables), Path(weights).stem
+        file, channels = Path(image) if image else files.photograph(), published.channels(variables)
+        clean = jnp.asarray(files.read_image(file, size=size, channels=channels))
     else:
         ((name, run),) = runs.items()
         denoiser = run.denoiser
