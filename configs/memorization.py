@@ -22,7 +22,7 @@ the colon; several values are joined by "+":
   seed       of images, initial values and noise
 """
 
-from gahr.config import config_beside, parse_arg, refuse_given, require_positive, suggest
+from gahr.config import config_beside, given_names, parse_arg, refuse_given, require_positive, suggest
 
 SCALES = {
     "paper": dict(size=(80,), features=(64,), set_sizes=(1, 10, 100, 1_000, 10_000, 100_000)),
@@ -81,7 +81,8 @@ def get_config(arg=None):
     calpha = config_beside(__file__, "calpha")
     config = calpha(f"alpha={arg['alpha']},scale={arg['scale']},seed={arg['seed']}")
     (base,) = (run.to_dict() for run in config.runs.values())
-    grid = {name: value if arg[name] == (0,) else arg[name] for name, value in SCALES[config.scale].items()}
+    named = given_names(given)
+    grid = {name: arg[name] if name in named else value for name, value in SCALES[config.scale].items()}
     for name, values in grid.items():
         if min(values) < 1 or len(set(values)) < len(values):
             raise ValueError(f"{name} must be different whole numbers from 1, got {'+'.join(map(str, values))}")

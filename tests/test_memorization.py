@@ -248,6 +248,8 @@ def test_variants_are_a_grid_of_sizes_features_and_repeats():
         ("set_sizes=10+10", "set_sizes must be different"),
         ("set_sizes=10+0", "set_sizes must be different"),
         ("repeats=0", "repeats must be a positive"),
+        ("size=0", "size must be different whole numbers from 1, got 0"),
+        ("features=0", "features must be different"),
     ],
 )
 def test_bad_arguments_are_named(argument, message):
