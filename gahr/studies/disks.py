@@ -168,7 +168,6 @@ def _compare(matrix: Array, exact_matrix: Array, disk: disks.Parameters, clean: 
         "exact_overlap": geometry.overlap(exact.vectors[:_DIMENSION], tangents),
         "left_overlap": geometry.overlap(singular.left[:_DIMENSION], tangents),
         "right_overlap": geometry.overlap(singular.right[:_DIMENSION], tangents),
-        "cosines": geometry.principal_cosines(leading, tangents),
         "captured": single(tangents),  # share of each tangent vector's energy in the leading eigenvectors
         "held": _held(eigen.vectors, tangents),
         "exact_held": _held(exact.vectors, tangents),

@@ -112,7 +112,6 @@ def _geometry(vectors: Array, values: Array, clean: Array, key: Key) -> dict[str
         "coefficients": geometry.coefficients(vectors, clean),
         "preserved": geometry.preserved_energy(vectors, values, clean),
         "kept": kept,
-        "frequency": frequency,
         "harmonicity": geometry.rank_correlation(frequency, jnp.arange(len(preserved))),
         "orientation": geometry.orientation_agreement(leading, clean).mean(),
         **localisation(preserved, clean, key),
