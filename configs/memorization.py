@@ -22,7 +22,7 @@ the colon; several values are joined by "+":
   seed       of images, initial values and noise
 """
 
-from gahr.config import config_beside, parse_arg, refuse_given, require_positive, suggest
+from gahr.config import config_beside, given_names, parse_arg, refuse_given, require_positive, suggest
 
 SCALES = {
     "paper": dict(size=(80,), features=(64,), set_sizes=(1, 10, 100, 1_000, 10_000, 100_000)),
@@ -46,6 +46,8 @@ TWINS = {
     "smoke": dict(num_samples=8, max_steps=150) | SAMPLER,
 }
 BELONGS = {"calpha": ("alpha",), "disks": (), "file": ("path", "split", "num_test", "channels")}  # arguments of data=
+# Asked for only where they apply: copies where N = 1 and one of 10 to 30 are among the sizes, the marks at the largest
+# N, set for 10,000 images, where that is at least 1,000.
 MARKS = dict(
     transition=dict(slope_at_one=(0.9, 1.05), gap_at_largest=0.2, gain_at_largest=3.0),
     twins=dict(memorized=0.95, twin_at_largest=0.93, lead_at_largest=0.15),
@@ -81,7 +83,8 @@ def get_config(arg=None):
     calpha = config_beside(__file__, "calpha")
     config = calpha(f"alpha={arg['alpha']},scale={arg['scale']},seed={arg['seed']}")
     (base,) = (run.to_dict() for run in config.runs.values())
-    grid = {name: value if arg[name] == (0,) else arg[name] for name, value in SCALES[config.scale].items()}
+    named = given_names(given)
+    grid = {name: arg[name] if name in named else value for name, value in SCALES[config.scale].items()}
     for name, values in grid.items():
         if min(values) < 1 or len(set(values)) < len(values):
             raise ValueError(f"{name} must be different whole numbers from 1, got {'+'.join(map(str, values))}")
@@ -102,12 +105,19 @@ def get_config(arg=None):
                         runs[f"{variant}_n{number}_{subset}"] = run
     config.runs = runs
     patch = max(side for side in range(1, 5) if all(size % side == 0 for size in grid["size"]))
-    marks = MARKS if config.scale != "smoke" else dict(transition={}, twins={})
+    marks = _marks(grid["set_sizes"]) if config.scale != "smoke" else dict(transition={}, twins={})
     config.study = dict(
         transition=dict(analysis=TRANSITION.get(config.scale, {}), marks=marks["transition"]),
         twins=dict(analysis=TWINS.get(config.scale, SAMPLER) | dict(patch=patch), marks=marks["twins"]),
     )
     return config
+
+
+def _marks(set_sizes):
+    left_out = set() if 1 in set_sizes and any(10 <= number <= 30 for number in set_sizes) else {"memorized"}
+    if max(set_sizes) < 1_000:
+        left_out |= {name for marks in MARKS.values() for name in marks if name.endswith("at_largest")}
+    return {study: {name: marks[name] for name in marks if name not in left_out} for study, marks in MARKS.items()}
 
 
 def _data(arg, base):

@@ -54,12 +54,17 @@ def parse_arg(arg: str | None, **defaults: Any) -> dict[str, Any]:
     return values
 
 
+def given_names(arg: str | None) -> set[str]:
+    """Names in a string such as "alpha=3,scale=smoke", to tell a value that is given from a default."""
+    return {part.partition("=")[0] for part in (arg or "").split(",")}
+
+
 def refuse_given(arg: str | None, *names: str, belongs_to: str) -> None:
     """Raise ValueError naming the first of `names` that the string gives, which would otherwise be ignored.
 
     For arguments that only some choices use: "split= belongs to data=file". One that is left out is not refused.
     """
-    given = {part.partition("=")[0] for part in (arg or "").split(",")}
+    given = given_names(arg)
     for name in names:
         if name in given:
             raise ValueError(f"{name}= belongs to {belongs_to}")

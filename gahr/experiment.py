@@ -193,6 +193,8 @@ def load_network(workdir: Path, *, run: str | None = None, step: int | None = No
     workdir = Path(workdir)
     config = run_directory.read_config(workdir)["config"]
     names = list(config["runs"])
+    if not names:
+        raise ValueError(f"{workdir} holds no run")
     if run is None:
         if len(names) > 1:
             raise ValueError(f"{workdir} holds several runs; give run=, one of {', '.join(names)}")

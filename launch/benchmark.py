@@ -22,9 +22,9 @@ import jax
 import jax.numpy as jnp
 import jaxlib
 import optax
-from absl import app, flags, logging
+from absl import flags, logging
 
-from gahr import memory
+from gahr import command, memory
 from gahr.analysis import eigen, jacobian
 from gahr.data import files
 from gahr.denoiser import bind
@@ -63,6 +63,7 @@ flags.DEFINE_string("jacobian", None, "Measure the Jacobian of the published net
 flags.DEFINE_multi_integer("side", [80], "Sides of the image for --jacobian; repeat it for several.", 8)
 flags.DEFINE_integer("columns", 64, "Columns of the Jacobian that are pushed through the network at a time.", 1)
 flags.DEFINE_string("output", None, "JSON file to write the results to.")
+flags.DEFINE_bool("debug", False, "Show the stack trace of an error.")
 
 
 def rate(call: Callable[[], object], seconds: float) -> float:
@@ -132,7 +133,8 @@ def measure_jacobian(side: int, *, columns: int, k: int = 30, sigma: float = 0.1
     """Time of Jacobian columns and of the k leading eigenvectors at a photograph, against forward passes."""
     model, variables = published.load(FLAGS.jacobian)
     denoiser = bind(model, variables)
-    clean = jnp.asarray(files.read_image(files.photograph(), size=side))
+    channels = published.channels(variables)
+    clean = jnp.asarray(files.read_image(files.photograph(), size=side, channels=channels))
     noisy = clean + sigma * jax.random.normal(jax.random.key(0), clean.shape)
     batch = jnp.broadcast_to(noisy, (columns, *noisy.shape))
     apply = jax.jit(lambda denoiser, noisy: denoiser(noisy))
@@ -164,7 +166,7 @@ def measure_jacobian(side: int, *, columns: int, k: int = 30, sigma: float = 0.1
         "column_ms": 1e3 * one,
         "column_over_forward": statistics.median(c / f for c, f in zip(column, forward, strict=True)),
         "matrix_s": one * noisy.size,  # from the columns measured
-        "matrix_by_reach_s": one * period**2,
+        "matrix_by_reach_s": one * channels * period**2,
         "products": int(found.num_products),
         "top_s": top,
         "speed_up": one * noisy.size / top,
@@ -174,13 +176,17 @@ def measure_jacobian(side: int, *, columns: int, k: int = 30, sigma: float = 0.1
 
 
 def print_jacobian(results: dict) -> None:
-    print("Jacobian of a grey image by columns (extrapolated), and its 30 leading eigenvectors without it.")
+    print("Jacobian at a photograph by columns (extrapolated), and its 30 leading eigenvectors without it.")
     for side in FLAGS.side:
         results[side] = measure_jacobian(side, columns=FLAGS.columns)
         print("  ".join(f"{name} {value:.4g}" for name, value in results[side].items()), flush=True)
 
 
-def main(_) -> None:
+def main(argv: list[str]) -> None:
+    if len(argv) > 1:
+        raise ValueError(f"unexpected argument {argv[1]!r}; options start with --")
+    if FLAGS.only and FLAGS.jacobian:
+        raise ValueError("--only names sizes that are trained, --jacobian measures none of them; give one of the two")
     memory.keep()
     logging.set_verbosity(logging.WARNING)  # JAX reports the backends it does not find
     versions = {"jax": jax.__version__, "jaxlib": jaxlib.__version__, "flax": flax.__version__}
@@ -211,4 +217,4 @@ def print_speeds(results: dict) -> None:
 
 
 if __name__ == "__main__":
-    app.run(main)
+    command.run(main)

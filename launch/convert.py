@@ -1,7 +1,7 @@
 """Converts a published network (PyTorch weights) to a run directory, or a trained network to published weights.
 
     python launch/convert.py weights.pt runs/published          # .npz, .safetensors, or a file of torch.save
-    python launch/convert.py runs/calpha-alpha3 weights.safetensors
+    python launch/convert.py runs/calpha-alpha=3 weights.safetensors
 
 A converted directory is one of `gahr.experiment.load_denoiser`. PyTorch is not needed, and nothing stored in the
 file is run.

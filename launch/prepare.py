@@ -55,6 +55,8 @@ def _recipe():
         except ValueError:
             raise ValueError(f"margins must be four whole numbers, got {','.join(given['margins'])}") from None
     if _KEEP.value:
+        if "threshold" in given:
+            raise ValueError("--keep_duplicates looks for none, so that --threshold has no use; give one of the two")
         given["threshold"] = None
     return faces.RECIPES[_RECIPE.value]._replace(**given)
 

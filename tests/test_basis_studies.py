@@ -125,6 +125,8 @@ def test_one_denoiser_in_two_orders_of_the_pixels_is_one_basis():
 
 
 def test_bases_compare_each_exponent_with_the_next_lower():
+    from matplotlib import pyplot as plt
+
     def sample(alpha):
         return lambda key: calpha.sample(key, size=SIZE, alpha=alpha)
 
@@ -142,6 +144,13 @@ def test_bases_compare_each_exponent_with_the_next_lower():
     assert table["smooth: share of |x|^2 above 1/2"].met is True
     swapped = arrays | {"rough/alpha": np.asarray(4.0), "smooth/alpha": np.asarray(2.0)}
     assert lines(bases.check(swapped, **marks))["rough: output PSNR, dB"].met is True
+    seven = {f"net{i}": ("rough", "smooth")[i % 2] for i in range(7)}
+    quantities = [key.removeprefix("rough/") for key in arrays if key.startswith("rough/")]
+    drawn = {f"{name}/{key}": arrays[f"{old}/{key}"] for name, old in seven.items() for key in quantities}
+    figure = bases.draw(drawn | {"runs": np.array(list(seven))})
+    decay, _, errors = figure.subfigs[-1].axes
+    assert len(decay.get_legend().get_texts()) == len(errors.containers) + 1 == 8  # and one for the singular values
+    plt.close(figure)
 
 
 @pytest.mark.parametrize("name", ["bases", "shuffled", "lowdim"])

@@ -243,6 +243,9 @@ def test_a_sample_that_diverges_is_stopped_and_marked_and_its_batch_mates_are_no
     same(trace.diverged, diverged)
     same(trace.steps[diverged], jnp.zeros(int(diverged.sum()), int))
     same(samples[diverged], start[diverged])
+    denoised, _ = sample(bad, beta=1.0, final_denoise=True)
+    same(denoised[diverged], start[diverged])  # not D(y), which may be NaN
+    np.testing.assert_allclose(denoised[~diverged], flat(samples[~diverged]), atol=1e-5)
     np.testing.assert_allclose(samples[~diverged], expected[~diverged], atol=1e-5)
     np.testing.assert_allclose(trace.sigma[:, ~diverged], good.sigma[:, ~diverged], atol=1e-5)
 

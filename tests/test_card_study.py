@@ -93,6 +93,9 @@ def test_crops_are_different_parts_of_the_picture():
     assert crops.shape == (6, 24, 24, 1)
     np.testing.assert_array_equal(crops[0], picture[:24, :24])
     assert len(np.unique(files.crops(path, size=24, number=500), axis=0)) == 500
+    np.testing.assert_allclose(
+        files.crops(path, size=24, number=6, channels=3).mean(-1, keepdims=True), crops, rtol=1e-6
+    )
     with pytest.raises(ValueError, match="too small for crops of 600"):
         files.crops(path, size=600, number=2)
     with pytest.raises(ValueError, match="different crops"):
@@ -122,6 +125,30 @@ def test_published_networks_side_by_side_from_the_command_line(tmp_path):
     names = {check["name"] for check in json.loads((tmp_path / "run" / "results.json").read_text())["checks"]}
     assert {"one: |J|^2 / tr J", "two: |J|^2 / tr J", "mixture, exact: |J|^2 / tr J"} <= names
     assert (tmp_path / "run" / "figures" / "card.pdf").stat().st_size > 10_000
+    with pytest.raises(ValueError, match="holds no run"):
+        experiment.load_denoiser(tmp_path / "run")
+
+
+def test_colour_networks_are_given_colour_crops(tmp_path):
+    from matplotlib import pyplot as plt
+    from safetensors.numpy import save_file
+
+    for name, channels in (("colour", 3), ("grey", 1)):
+        model = BFCNN(features=3, num_layers=3)
+        variables = initialize(model, jax.random.key(0), (8, 8, channels))
+        save_file(published.export(model, variables), tmp_path / f"{name}.safetensors")
+    colour, grey = f"{tmp_path}/colour.safetensors", f"{tmp_path}/grey.safetensors"
+    options = dict(num_images=8, num_fit=64, num_levels=3, num_probes=2, size=6)
+    with Progress("off") as progress:
+        arrays = study.analyze({}, jax.random.key(0), weights=colour, progress=progress, **options)
+        with pytest.raises(ValueError, match="different channels: colour 3, grey 1"):
+            study.analyze({}, jax.random.key(0), weights=f"{colour}+{grey}", progress=progress, **options)
+    assert arrays["shape"].tolist() == [6, 6, 3]
+    assert np.isfinite(arrays["colour/mse"]).all()
+    assert "colour: |J|^2 / tr J" in {check.name for check in study.check(arrays, standard_errors=4.0)}
+    figure = study.draw(arrays)
+    figure.canvas.draw()
+    plt.close(figure)
 
 
 def test_the_config_trains_a_network_only_where_no_weights_are_given():

@@ -70,6 +70,23 @@ def test_published_weights_and_an_image_file_from_the_command_line(tmp_path):
     assert len(json.loads((tmp_path / "run" / "results.json").read_text())["checks"]) == 16
 
 
+def test_a_colour_network_is_given_a_colour_image(tmp_path):
+    from matplotlib import pyplot as plt
+    from safetensors.numpy import save_file
+
+    model = BFCNN(features=4, num_layers=3)
+    weights = tmp_path / "colour.safetensors"
+    save_file(published.export(model, initialize(model, jax.random.key(0), (8, 8, 3))), weights)
+    with Progress("off") as progress:
+        arrays = eigenbasis.analyze({}, jax.random.key(0), weights=str(weights), size=8, progress=progress)
+    np.testing.assert_array_equal(arrays["clean"], files.read_image(files.photograph(), size=8, channels=3))
+    assert arrays["shrinkage"].shape == (8 * 8 * 3,)
+    assert all("nan" not in check.measured for check in eigenbasis.check(arrays))
+    figure = eigenbasis.draw(arrays)
+    figure.canvas.draw()
+    plt.close(figure)
+
+
 def test_the_config_trains_a_network_only_where_no_weights_are_given():
     assert list(config("scale=smoke").runs) == ["alpha3"]
     given = config("scale=smoke,weights=file.npz")
@@ -94,6 +111,9 @@ def test_an_image_file_is_cropped_to_the_middle_and_averaged_over_channels(tmp_p
         files.read_image(tmp_path / "text.png")
     with pytest.raises(ValueError, match="channels"):
         files.read_image(tmp_path / "image.png", channels=2)
+    Image.fromarray(np.linspace(0, 65_535, 64).astype(np.uint16).reshape(8, 8)).save(tmp_path / "deep.png")
+    with pytest.raises(ValueError, match=r"deep\.png .* more than 8 bits"):  # Pillow would clip it to white
+        files.read_image(tmp_path / "deep.png")
 
 
 def test_the_photograph_is_there():

@@ -248,11 +248,30 @@ def test_variants_are_a_grid_of_sizes_features_and_repeats():
         ("set_sizes=10+10", "set_sizes must be different"),
         ("set_sizes=10+0", "set_sizes must be different"),
         ("repeats=0", "repeats must be a positive"),
+        ("size=0", "size must be different whole numbers from 1, got 0"),
+        ("features=0", "features must be different"),
     ],
 )
 def test_bad_arguments_are_named(argument, message):
     with pytest.raises(ValueError, match=message):
         config(f"scale=smoke,{argument}")
+
+
+@pytest.mark.parametrize(
+    ("set_sizes", "transition_marks", "twins_marks"),
+    [
+        ("1+10+1000", 3, 3),
+        ("10+30", 1, 0),  # no N = 1, and nothing that generalizes
+        ("1+10+100", 1, 1),
+        ("1+1000", 3, 2),
+    ],
+)
+def test_marks_are_asked_for_at_the_set_sizes_they_were_set_for(set_sizes, transition_marks, twins_marks):
+    study = config(f"scale=laptop,set_sizes={set_sizes}").study
+    assert (len(study.transition.marks), len(study.twins.marks)) == (transition_marks, twins_marks)
+    for scale in ("laptop", "gpu", "paper"):
+        study = config(f"scale={scale}").study
+        assert (len(study.transition.marks), len(study.twins.marks)) == (3, 3)
 
 
 @pytest.mark.parametrize(("name", "field", "value"), [("twins", "num_samples", 5), ("transition", "num_levels", 2)])

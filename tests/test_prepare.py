@@ -326,6 +326,7 @@ def test_the_command_prints_what_it_kept(people, tmp_path):
         (["--recipe=celebra"], "unknown recipe 'celebra'; did you mean celeba?"),
         (["--margins=1,2,x,4"], "margins must be four whole numbers, got 1,2,x,4"),
         (["--margins=1,2"], "margins must be four numbers"),
+        (["--keep_duplicates", "--threshold=0.5"], "--threshold has no use"),
         ([], "can be used"),
     ],
 )

@@ -1,6 +1,12 @@
-"""The README and CI say the same."""
+"""The README and CI say the same, and the README's example does what it says."""
 
+import re
+import runpy
 from pathlib import Path
+
+import numpy as np
+
+from gahr.build import build
 
 ROOT = Path(__file__).parent.parent
 
@@ -8,3 +14,15 @@ ROOT = Path(__file__).parent.parent
 def test_ci_runs_the_test_command_of_the_readme():
     (command,) = [line for line in (ROOT / "README.md").read_text().splitlines() if line.endswith("-m pytest")]
     assert command in (ROOT / ".ci" / "run").read_text().splitlines()
+
+
+def test_the_example_of_the_readme_measures_on_images_the_network_has_not_seen():
+    (example,) = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
+    lines = [line for line in example.splitlines() if re.match(r"import|from|keys =|clean =", line)]
+    names = {}
+    exec("\n".join(lines), names)
+    config = runpy.run_path(str(ROOT / "configs" / "calpha.py"))["get_config"]("alpha=3,scale=laptop")
+    training = build(config, "alpha3").images(np.arange(16), subset="a", set_size=config.runs.alpha3.data.set_size)
+    clean = np.asarray(names["clean"])
+    assert clean.shape == training.shape
+    assert not np.any(np.all(np.isclose(clean[:, None], training[None], atol=1e-3), (2, 3, 4)))

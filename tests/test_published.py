@@ -137,6 +137,7 @@ WRITERS = {
 @pytest.mark.parametrize("channels", [1, 3])
 @pytest.mark.parametrize("name", MODELS)
 def test_exported_network_is_loaded_again_exactly(name, channels, tmp_path):
+    assert published.channels(random_variables(MODELS[name], channels)) == channels
     model = MODELS[name]
     variables = random_variables(model, channels)
     path = write_safetensors(tmp_path / "x.safetensors", published.export(model, variables))

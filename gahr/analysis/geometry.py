@@ -129,14 +129,14 @@ def orientation_agreement(vectors: Array, clean: Array) -> Array:
     """
     _check_image(clean, vectors)
     down, right = _gradient(clean.sum(-1))
-    squared = jnp.hypot(down, right)
-    cos_image = (right**2 - down**2) / jnp.where(squared > 0, squared, 1)  # |gradient| cos 2 angle
-    sin_image = 2 * right * down / jnp.where(squared > 0, squared, 1)
+    strength = jnp.hypot(down, right)
+    cos_image = (right**2 - down**2) / jnp.where(strength > 0, strength, 1)  # |gradient| cos 2 angle
+    sin_image = 2 * right * down / jnp.where(strength > 0, strength, 1)
 
     def agreement(vector: Array) -> Array:
         down, right = _gradient(vector.sum(-1))
         product = (right**2 - down**2) * cos_image + 2 * right * down * sin_image
-        return jnp.sum(product) / jnp.sum((right**2 + down**2) * squared)
+        return jnp.sum(product) / jnp.sum((right**2 + down**2) * strength)
 
     return jax.vmap(agreement)(vectors)
 

@@ -17,7 +17,7 @@ from pathlib import Path, PurePosixPath
 from typing import IO, NamedTuple
 
 import numpy as np
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 
 from gahr.data import faces
 
@@ -31,7 +31,7 @@ def read_image(path: Path, *, size: int | None = None, channels: int = 1) -> np.
     """One image file, or its middle square resized.
 
     Args:
-      path: any format that Pillow reads.
+      path: any format that Pillow reads, of 8 bits a channel.
       size: side in pixels that the middle square is resized to (bicubic with antialiasing); the whole image where None.
       channels: 1 for grey, the mean of red, green and blue; 3 for colour.
 
@@ -39,14 +39,14 @@ def read_image(path: Path, *, size: int | None = None, channels: int = 1) -> np.
       Image (H, W, channels), float32 in [0, 1].
 
     Raises:
-      ValueError: the file is no readable image, or is smaller than `size`, or channels is neither 1 nor 3.
+      ValueError: the file is no readable image, or has more than 8 bits a channel, or is smaller than `size`, or
+        channels is neither 1 nor 3.
     """
     if channels not in (1, 3):
         raise ValueError(f"channels must be 1 or 3, got {channels}")
     try:
-        with Image.open(path) as file:
-            image = file.convert("RGB")
-    except (OSError, UnidentifiedImageError) as error:
+        image = decode(Path(path).read_bytes())
+    except (OSError, ValueError) as error:
         raise ValueError(f"{path} cannot be read as an image: {error}") from error
     if size is not None:
         image = faces.resize(faces.crop(image), size=size)
@@ -54,13 +54,13 @@ def read_image(path: Path, *, size: int | None = None, channels: int = 1) -> np.
     return pixels if channels == 3 else pixels.mean(-1, keepdims=True)
 
 
-def crops(path: Path, *, size: int, number: int) -> np.ndarray:
-    """Grey crops (number, size, size, 1) on a grid over an image file, which overlap as little as their number allows.
+def crops(path: Path, *, size: int, number: int, channels: int = 1) -> np.ndarray:
+    """Crops (number, size, size, channels) on a grid over an image file, with as little overlap as their number allows.
 
     Raises:
       ValueError: the file is no readable image, or it has no two places for a crop along a side.
     """
-    picture = read_image(path)
+    picture = read_image(path, channels=channels)
     height, width = (side - size + 1 for side in picture.shape[:2])
     if min(height, width) < 2:
         raise ValueError(f"{path} is {picture.shape[1]} x {picture.shape[0]} pixels, too small for crops of {size}")

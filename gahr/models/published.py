@@ -60,6 +60,13 @@ def load(path: Path, *, first_relu: bool | None = None) -> tuple[nn.Module, PyTr
         raise ValueError(f"{path}: {error}") from None
 
 
+def channels(variables: PyTree) -> int:
+    """Channels of the images that a network of `load` takes: the inputs of its first convolution."""
+    params = variables["params"]
+    first = next(name for name in ("encoder0_0_conv", "conv_0", "conv_1") if name in params)
+    return params[first]["kernel"].shape[-2]
+
+
 def export(model: nn.Module, variables: PyTree) -> dict[str, np.ndarray]:
     """State dict, as published, of a network; `load` of a file of these arrays gives the same network again.
 

@@ -80,7 +80,8 @@ def ascend(
         NamedSharding(mesh, PartitionSpec("data")).
 
     Returns:
-      Samples (N, H, W, C), not clipped, and Trace. A sample that has diverged is its last y whose sigma was known.
+      Samples (N, H, W, C), not clipped, and Trace. A sample that has diverged is its last y, also with
+      final_denoise: that is finite, its D(y) need not be.
 
     Raises:
       ValueError: an option out of its range, a shape that is not (N, H, W, C), or a denoiser that changes it.
@@ -216,7 +217,9 @@ def result(state: State, *, final_denoise: bool = False) -> tuple[Array, Trace]:
     frames, denoised = (
         None if stored is None else jnp.swapaxes(stored, 0, 1) for stored in (state.frames, state.denoised_frames)
     )
-    samples = state.denoised if final_denoise else state.images
+    samples = state.images
+    if final_denoise:
+        samples = jnp.where(_per_image(state.diverged), samples, state.denoised)
     return samples, Trace(state.sigma.T, state.steps, state.diverged, frames, denoised)
 
 

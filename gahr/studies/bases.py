@@ -137,7 +137,7 @@ def draw(arrays: Mapping[str, np.ndarray], *, title: str = ""):
     labels = {name: rf"$\alpha$ = {float(arrays[f'{name}/alpha']):g}" for name in names}
 
     def draw_third(axes) -> None:
-        for name, colour in zip(names, COLOURS, strict=False):
+        for name, colour in zip(names, COLOURS * len(names), strict=False):
             values = arrays[f"{name}/psnr"]
             error = values.std(ddof=1) / np.sqrt(len(values))
             axes.errorbar(float(arrays[f"{name}/alpha"]), values.mean(), error, fmt="o", ms=4, color=colour, capsize=2)

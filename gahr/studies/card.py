@@ -84,15 +84,19 @@ def analyze(
       Arrays that `check` and `draw` need.
 
     Raises:
-      ValueError: a file that cannot be used, or an image too small.
+      ValueError: a file that cannot be used, networks of different channels, or an image too small.
     """
     if weights:
         names = weights.split("+")
         stems = [Path(name).stem for name in names]
         titles = stems if len(set(stems)) == len(stems) else names
-        networks = {title: bind(*published.load(Path(name))) for title, name in zip(titles, names, strict=True)}
+        loaded = {title: published.load(Path(name)) for title, name in zip(titles, names, strict=True)}
+        networks = {title: bind(*network) for title, network in loaded.items()}
+        channels = _channels(loaded)
         file = Path(image) if image else files.photograph()
-        clean, fitted = (jnp.asarray(files.crops(file, size=size, number=n)) for n in (num_images, num_fit))
+        clean, fitted = (
+            jnp.asarray(files.crops(file, size=size, number=n, channels=channels)) for n in (num_images, num_fit)
+        )
     else:
         networks = {name: run.denoiser for name, run in runs.items()}
         run = next(iter(runs.values()))
@@ -112,6 +116,15 @@ def analyze(
         arrays |= {f"{name}/{field}": value for field, value in card._asdict().items()}
     arrays |= _divergences(subjects, normal_law, key, sigmas, advance)
     return {quantity: np.asarray(value) for quantity, value in arrays.items()}
+
+
+def _channels(networks: Mapping[str, tuple[Any, Any]]) -> int:
+    """Channels of the images that networks (model, variables) take; ValueError unless they all take as many."""
+    found = {title: published.channels(variables) for title, (_, variables) in networks.items()}
+    if len(set(found.values())) > 1:
+        text = ", ".join(f"{title} {number}" for title, number in found.items())
+        raise ValueError(f"study.analysis.weights: the networks take images of different channels: {text}")
+    return next(iter(found.values()))
 
 
 @functools.partial(jax.jit, static_argnames="num_probes")

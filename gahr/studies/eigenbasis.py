@@ -61,8 +61,10 @@ def analyze(
       Arrays that `check` and `draw` need.
     """
     if weights:
-        denoiser, name = bind(*published.load(Path(weights))), Path(weights).stem
-        clean = jnp.asarray(files.read_image(Path(image) if image else files.photograph(), size=size))
+        model, variables = published.load(Path(weights))
+        denoiser, name = bind(model, variables), Path(weights).stem
+        file, channels = Path(image) if image else files.photograph(), published.channels(variables)
+        clean = jnp.asarray(files.read_image(file, size=size, channels=channels))
     else:
         ((name, run),) = runs.items()
         denoiser = run.denoiser
@@ -110,7 +112,6 @@ def _geometry(vectors: Array, values: Array, clean: Array, key: Key) -> dict[str
         "coefficients": geometry.coefficients(vectors, clean),
         "preserved": geometry.preserved_energy(vectors, values, clean),
         "kept": kept,
-        "frequency": frequency,
         "harmonicity": geometry.rank_correlation(frequency, jnp.arange(len(preserved))),
         "orientation": geometry.orientation_agreement(leading, clean).mean(),
         **localisation(preserved, clean, key),

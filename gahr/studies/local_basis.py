@@ -175,7 +175,7 @@ def draw_vector(axes, vector: np.ndarray, heading: str, **title: Any) -> None:
 
 
 def _draw_decay(factors, coefficients, arrays: Mapping[str, np.ndarray], labels: Mapping[str, str]) -> None:
-    for (name, label), colour in zip(labels.items(), COLOURS, strict=False):
+    for (name, label), colour in zip(labels.items(), COLOURS * len(labels), strict=False):
         get = {kind: arrays[f"{name}/{kind}"].mean(0) for kind in ("shrinkage", "singular_values", "coefficients")}
         numbers = np.arange(1, len(get["shrinkage"]) + 1)
         factors.plot(numbers, get["shrinkage"], color=colour, label=label)
