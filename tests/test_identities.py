@@ -177,10 +177,23 @@ def test_kl_integral_between_two_gaussians(prior):
     assert abs(total - theory) < 4 * found.standard_error + 0.005 * theory
     assert found.standard_error < 0.02 * theory
     assert found.below < 0.02 * theory
-    np.testing.assert_allclose(found.above, eigenvalues.sum() / 1800, rtol=0.1)
+    np.testing.assert_allclose(found.prior, eigenvalues.sum() / 1800, rtol=0.1)
     same = identities.kl_integral(exact, exact, KEY, clean[:4], sigmas=jnp.geomspace(0.1, 1, 3))
     assert same.kl == 0
     assert same.below == 0
+
+
+def test_the_price_of_the_prior_is_not_the_integral_above(prior):
+    """Two Gaussians of means 0 and m: above sigma lies KL_sigma = sum_k <m, u_k>^2 / (l_k + sigma^2) / 2."""
+    eigenvalues, basis, exact = prior
+    clean, mean = draw(prior, 2000, jax.random.key(14)), 2 * jnp.ones((8, 8, 1))
+    other = gaussian(mean, eigenvalues, basis.reshape(64, 8, 8, 1))
+    squares = jnp.sum(basis * mean.ravel()[None], 1) ** 2
+    start, stop = (jnp.sum(squares / (eigenvalues + sigma**2)) / 2 for sigma in (0.1, 2.0))
+    found = identities.kl_integral(other, exact, KEY, clean, sigmas=jnp.geomspace(0.1, 2, 60))
+    np.testing.assert_allclose(found.kl, start - stop, rtol=1e-2)
+    noised = eigenvalues / 4  # variances of p_sigma_max are 4 (1 + noised)
+    assert jnp.sum(noised - jnp.log1p(noised)) / 2 <= found.prior < stop / 10
 
 
 def test_kl_integral_diverges_for_point_masses_against_a_smooth_law(prior):

@@ -171,7 +171,7 @@ class KLIntegral(NamedTuple):
     standard_error: Array  # () over images
     integrand: Array  # (S,) E |D - D_reference|^2 / sigma^2 at each sigma: density in ln sigma
     below: Array  # () estimate of what lies below the smallest sigma, infinite where the integrand does not fall
-    above: Array  # () upper bound of what lies above the largest sigma, E |x|^2 / (2 sigma_max^2)
+    prior: Array  # () bound of KL(p_sigma_max | N(0, sigma_max^2 I)), E |x|^2 / (2 sigma_max^2): price of a start there
 
 
 def kl_integral(
@@ -181,7 +181,7 @@ def kl_integral(
 
     KL(p | q) = int_0^inf E_p |D_q - D_p|^2 sigma^-3 d sigma, with D_p the exact posterior mean (`reference`), by
     the trapezoid rule in ln sigma. For D_q that is no posterior mean of any q it bounds the divergence of the law
-    of its reverse diffusion.
+    of its reverse diffusion from p_sigma_max, that is p noised; from N(0, sigma_max^2 I), `prior` is to be added.
 
     Args:
       noise_denoiser, reference: (noisy, sigma) -> denoised; `gahr.denoiser.blind` makes one of a blind denoiser.
@@ -190,7 +190,8 @@ def kl_integral(
       sigmas: increasing levels (S,), S >= 2.
 
     Returns:
-      KLIntegral. The part below is extrapolated with the power law of the two smallest levels.
+      KLIntegral. The part below is extrapolated with the power law of the two smallest levels. The part above,
+      KL(p_sigma_max | q_sigma_max), is not known from these levels; `prior` does not bound it.
 
     Raises:
       ValueError: fewer than two images or levels, levels that do not increase, or a wrong shape or dtype.
@@ -214,8 +215,8 @@ def kl_integral(
     power = jnp.log(means[1] / means[0]) / jnp.log(sigmas[1] / sigmas[0])
     below = jnp.where(power > 0, means[0] / jnp.where(power > 0, power, 1), jnp.inf)
     below = jnp.where(means[0] > 0, below, 0)
-    above = jnp.sum(clean**2, (-3, -2, -1)).mean() / (2 * sigmas[-1] ** 2)
-    return KLIntegral(per_image.mean(), _standard_error(per_image), means, below, above)
+    prior = jnp.sum(clean**2, (-3, -2, -1)).mean() / (2 * sigmas[-1] ** 2)
+    return KLIntegral(per_image.mean(), _standard_error(per_image), means, below, prior)
 
 
 def log_likelihood(
