@@ -234,6 +234,33 @@ def test_the_card_of_an_exact_denoiser_agrees_with_itself(prior):
     assert len({len(line) for line in lines}) == 1
 
 
+def test_the_measured_slope_of_a_mixture_is_its_identity_and_not_the_slope_of_its_mean_psnr(prior):
+    eigenvalues, basis, _ = prior
+    law = jnp.ones(2) / 2, jnp.zeros((2, 8, 8, 1)), jnp.stack([eigenvalues, 1e-3 * eigenvalues])
+    exact = analytic.mixture(*law, jnp.stack([basis, basis]).reshape(2, 64, 8, 8, 1))
+    clean = draw(prior, 2000, jax.random.key(15)).at[1000:].multiply(1e-3**0.5)
+    sigmas, values = jnp.array([0.095, 0.1, 0.105]), []
+    for sigma in sigmas:
+        values.append(identities.card_values(at(exact, sigma), KEY, clean, sigma=sigma, num_probes=2, chunk=500))
+    card = identities.card_of(jax.tree.map(lambda *each: jnp.stack(each), *values), sigmas=sigmas)
+    (measured, error), (identity, other_error) = card.measured_slope[1], card.slope[1]
+    assert abs(measured - identity) < 4 * jnp.hypot(error, other_error)
+    assert error < 0.02
+    of_mean_psnr = jnp.gradient(card.psnr[:, 0])[1] / jnp.gradient(metrics.input_psnr(sigmas))[1]
+    assert abs(of_mean_psnr - identity) > 0.1
+
+
+def test_the_error_of_the_slope_is_that_of_the_jackknife():
+    sigmas = jnp.geomspace(0.01, 1, 5)
+    draws = jax.random.uniform(KEY, (5, 300), minval=0.5, maxval=1.5)
+    mse = sigmas[:, None] ** 1.2 * draws * jnp.linspace(0.1, 10, 300)[None]
+    found = identities.mse_slope(mse, sigmas=sigmas)
+    without = [identities.mse_slope(jnp.delete(mse, i, axis=1), sigmas=sigmas)[:, 0] for i in range(300)]
+    np.testing.assert_allclose(found[:, 1], np.std(without, axis=0) * np.sqrt(299), rtol=0.02)
+    np.testing.assert_allclose(found[:, 0], 0.6, atol=0.1)
+    np.testing.assert_allclose(identities.mse_slope(mse[::-1], sigmas=sigmas[::-1]), found[::-1], rtol=1e-4)
+
+
 def test_a_card_needs_two_images_and_levels(prior):
     with pytest.raises(ValueError, match="two images"):
         identities.card(jnp.tanh, KEY, jnp.ones((1, 8, 8, 1)), sigmas=[0.1, 0.2])

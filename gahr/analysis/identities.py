@@ -75,8 +75,8 @@ class Card(NamedTuple):
     trace: Array
     excess: Array
     energy: Array
-    slope: Array  # (|J|_F^2 / tr J): the PSNR slope of an exact one; ratio of means
-    measured_slope: Array  # slope of psnr between neighbouring levels
+    slope: Array  # E |J|_F^2 / E tr J: measured_slope of an exact one
+    measured_slope: Array  # PSNR slope of the mean mse, not the slope of the mean psnr (`mse_slope`)
     asymmetry: Array
     homogeneity_error: Array
     linearity_error: Array
@@ -138,14 +138,34 @@ def card_of(values: CardValues, *, sigmas: Array) -> Card:
         raise ValueError(f"a card needs values ({len(sigmas)}, N) of two images at least, got {values.psnr.shape}")
     ratio = values.energy.mean(1) / values.trace.mean(1)
     spread = (values.energy - ratio[:, None] * values.trace) / values.trace.mean(1)[:, None]
-    local = jnp.gradient(values.psnr, axis=0) / jnp.gradient(metrics.input_psnr(sigmas))[:, None]
     summary = {name: jnp.stack([per.mean(1), _standard_error(per.T)], -1) for name, per in values._asdict().items()}
     return Card(
         sigma=sigmas,
         slope=jnp.stack([ratio, _standard_error(spread.T)], -1),
-        measured_slope=jnp.stack([local.mean(1), _standard_error(local.T)], -1),
+        measured_slope=mse_slope(values.mse * sigmas[:, None] ** 2, sigmas=sigmas),
         **summary,
     )
+
+
+def mse_slope(mse: Array, *, sigmas: Array) -> Array:
+    """PSNR slope of the mean mse, d ln E mse / d ln sigma^2, which an exact MMSE denoiser has as E |J|_F^2 / E tr J.
+
+    The slope of the mean PSNR is another where images differ in their mse.
+
+    Args:
+      mse: (S, N), one column per image, in any unit that is the same for all.
+      sigmas: noise levels (S,), image units, increasing or decreasing.
+
+    Returns:
+      Slope by differences of neighbours and its standard error over the images (delta method), (S, 2).
+
+    Raises:
+      ValueError: fewer than two levels.
+    """
+    mse, steps = jnp.asarray(mse), jnp.gradient(2 * jnp.log(_levels(sigmas)))
+    means = mse.mean(1)
+    parts = jnp.gradient(mse / means[:, None], axis=0) / steps[:, None]  # what each image adds, to first order
+    return jnp.stack([jnp.gradient(jnp.log(means)) / steps, _standard_error(parts.T)], -1)
 
 
 def _levels(sigmas: Array, *, increasing: bool = False) -> Array:

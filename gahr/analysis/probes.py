@@ -14,7 +14,7 @@ class JacobianMoments(NamedTuple):
     energy: Array  # (N,) estimates of |J|_F^2: effective dimension by the sum of squared singular values
 
     def slope(self) -> Array:
-        """PSNR slope E |J|_F^2 / E tr J, means over the images (see `jacobian_moments`)."""
+        """PSNR slope of the mean mse, E |J|_F^2 / E tr J, means over the images (see `jacobian_moments`)."""
         return self.energy.mean() / self.trace.mean()
 
 
@@ -24,8 +24,8 @@ def jacobian_moments(
     """Trace and squared Frobenius norm of the Jacobian, from random probes or exactly, and without the matrix.
 
     With random signs v, E v.(J v) = tr J and E |J v|^2 = |J|_F^2 (Hutchinson); summed over all unit vectors, both
-    are exact. An exact MMSE denoiser has
-    mse d = sigma^2 E tr J and d(mse d)/d(sigma^2) = E |J|_F^2, so its PSNR slope is E |J|_F^2 / E tr J.
+    are exact. An exact MMSE denoiser has E mse d = sigma^2 E tr J and d(E mse d)/d(sigma^2) = E |J|_F^2, so the PSNR
+    of its mean mse has slope E |J|_F^2 / E tr J (`gahr.analysis.identities.mse_slope`).
 
     Args:
       denoiser: estimate of the clean image.
