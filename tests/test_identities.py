@@ -9,7 +9,7 @@ from gahr import metrics, noise
 from gahr.analysis import identities, probes
 from gahr.classical import analytic
 from gahr.classical.analytic import gaussian
-from gahr.denoiser import at
+from gahr.denoiser import at, blind
 
 KEY = jax.random.key(0)
 
@@ -259,6 +259,62 @@ def test_the_error_of_the_slope_is_that_of_the_jackknife():
     np.testing.assert_allclose(found[:, 1], np.std(without, axis=0) * np.sqrt(299), rtol=0.02)
     np.testing.assert_allclose(found[:, 0], 0.6, atol=0.1)
     np.testing.assert_allclose(identities.mse_slope(mse[::-1], sigmas=sigmas[::-1]), found[::-1], rtol=1e-4)
+
+
+def test_images_of_numpy_are_images(prior):
+    clean = np.random.default_rng(0).uniform(size=(3, 8, 8, 1))  # float64
+    same, told, sigmas = jnp.asarray(clean), prior[2], np.array([0.1, 0.2])
+    wide = lambda noisy: jnp.tanh(noisy) + jnp.zeros(noisy.shape, noisy.dtype)
+    for call in (
+        lambda images: identities.card(wide, KEY, images, sigmas=sigmas),
+        lambda images: identities.card_values(wide, KEY, images, sigma=0.1),
+        lambda images: identities.jacobian_moments(wide, KEY, images),
+        lambda images: identities.jacobian_moments(wide, KEY, images, num_probes=None),
+        lambda images: identities.asymmetry(wide, KEY, images),
+        lambda images: identities.sure(wide, KEY, images, sigma=0.1),
+        lambda images: identities.covariance_product(wide, images[0], images[1], sigma=0.1),
+        lambda images: identities.homogeneity_error(wide, images),
+        lambda images: identities.linearity_error(wide, images),
+        lambda images: identities.kl_integral(told, blind(wide), KEY, images, sigmas=sigmas),
+        lambda images: identities.log_likelihood(told, KEY, images, sigmas=sigmas),
+    ):
+        jax.tree.map(np.testing.assert_array_equal, call(clean), call(same))
+
+
+def test_images_known_inside_of_jit_are_checked_there(prior):
+    clean, sigmas = jnp.ones((3, 8, 8, 1)), jnp.array([0.1, 0.2])
+    card = jax.jit(lambda key: identities.card(jnp.tanh, key, clean, sigmas=sigmas))(KEY)
+    np.testing.assert_allclose(card.psnr, identities.card(jnp.tanh, KEY, clean, sigmas=sigmas).psnr, rtol=1e-4)
+    kl = jax.jit(lambda key: identities.kl_integral(prior[2], blind(jnp.tanh), key, clean, sigmas=sigmas).kl)(KEY)
+    assert np.isfinite(kl)
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_intensities_that_are_not_finite_are_found_in_every_image(value, prior):
+    clean, sigmas = jnp.ones((3, 8, 8, 1)).at[2, 0, 0].set(value), jnp.array([0.1, 0.2])
+    for call in (
+        lambda: identities.card(jnp.tanh, KEY, clean, sigmas=sigmas),
+        lambda: identities.jacobian_moments(jnp.tanh, KEY, np.asarray(clean)),
+        lambda: jax.jit(lambda key: identities.asymmetry(jnp.tanh, key, clean))(KEY),
+        lambda: identities.log_likelihood(prior[2], KEY, clean, sigmas=sigmas),
+    ):
+        with pytest.raises(ValueError, match="image 2 of 3 holds NaN or infinite"):
+            call()
+
+
+@pytest.mark.parametrize("option", ["num_probes", "chunk"])
+def test_counts_below_one_are_named(option, prior):
+    clean, options = jnp.ones((3, 8, 8, 1)), {option: 0}
+    for call in (
+        lambda: identities.card(jnp.tanh, KEY, clean, sigmas=[0.1, 0.2], **options),
+        lambda: identities.jacobian_moments(jnp.tanh, KEY, clean, **options),
+        lambda: identities.asymmetry(jnp.tanh, KEY, clean, **options),
+        lambda: identities.sure(jnp.tanh, KEY, clean, sigma=0.1, **options),
+    ):
+        with pytest.raises(ValueError, match=f"^{option} must be at least 1, got 0$"):
+            call()
+    with pytest.raises(ValueError, match=r"^num_draws must be at least 1, got 0$"):
+        identities.log_likelihood(prior[2], KEY, clean, sigmas=[0.1, 0.2], num_draws=0)
 
 
 def test_a_card_needs_two_images_and_levels(prior):

@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from gahr import metrics, noise
 from gahr.analysis.jacobian import check_image
@@ -33,6 +34,7 @@ def sure(
 
     Reference: Stein (1981); Ramani, Blu and Unser (2008), IEEE Transactions on Image Processing 17, 1540-1554.
     """
+    noisy = check_images(denoiser, noisy)
     trace = jacobian_moments(denoiser, key, noisy, num_probes=num_probes, chunk=chunk).trace
     return metrics.mse(noisy, denoiser(noisy)) + 2 * sigma**2 * trace / noisy[0].size - sigma**2
 
@@ -43,10 +45,10 @@ def covariance_product(denoiser: Denoiser, noisy: Array, vector: Array, *, sigma
     Exact for an exact MMSE denoiser, whose Jacobian is symmetric and positive semi-definite. ValueError where vector
     and image (H, W, C) differ in shape, or `gahr.analysis.jacobian.jacobian` refuses the image.
     """
-    check_image(denoiser, noisy)
+    noisy = check_image(denoiser, noisy)
     if vector.shape != noisy.shape:
         raise ValueError(f"the vector must have the shape {noisy.shape} of the image, got {vector.shape}")
-    return sigma**2 * jax.jvp(denoiser, (noisy,), (vector,))[1]
+    return sigma**2 * jax.jvp(denoiser, (noisy,), (jnp.asarray(vector),))[1]
 
 
 class CardValues(NamedTuple):
@@ -99,7 +101,7 @@ def card(denoiser: Denoiser, key: Key, clean: Array, *, sigmas: Array, num_probe
     Raises:
       ValueError: fewer than two images or levels, or images or a denoiser that `jacobian_moments` refuses.
     """
-    check_images(denoiser, clean)
+    clean = check_images(denoiser, clean)
     sigmas = _levels(sigmas)
     at_level = functools.partial(card_values, denoiser, key, clean, num_probes=num_probes, chunk=chunk)
     return card_of(jax.lax.map(lambda sigma: at_level(sigma=sigma), sigmas), sigmas=sigmas)
@@ -109,7 +111,7 @@ def card_values(
     denoiser: Denoiser, key: Key, clean: Array, *, sigma: Array, num_probes: int = 4, chunk: int = 8
 ) -> CardValues:
     """One level of `card`, (N,) each; of a denoiser told sigma, with `gahr.denoiser.at`. Args, errors: as `card`."""
-    check_images(denoiser, clean)
+    clean = check_images(denoiser, clean)
     key_probes, probing = jax.random.fold_in(key, len(clean)), dict(num_probes=num_probes, chunk=chunk)
     noisy = clean + sigma * noise.standard_normal(key, clean)
     denoised = denoiser(noisy)
@@ -172,7 +174,7 @@ def _levels(sigmas: Array, *, increasing: bool = False) -> Array:
     sigmas = jnp.asarray(sigmas)
     if sigmas.ndim != 1 or len(sigmas) < 2:
         raise ValueError(f"two noise levels (S,) are needed at least, got shape {sigmas.shape}")
-    if increasing and not isinstance(sigmas, jax.core.Tracer) and not bool(jnp.all(jnp.diff(sigmas) > 0)):
+    if increasing and not isinstance(sigmas, jax.core.Tracer) and not np.all(np.diff(np.asarray(sigmas)) > 0):
         raise ValueError("the noise levels must increase")
     return sigmas
 
@@ -220,7 +222,7 @@ def kl_integral(
     """
     sigmas = _levels(sigmas, increasing=True)
     for function in (noise_denoiser, reference):
-        check_images(at(function, sigmas[0]), clean)
+        clean = check_images(at(function, sigmas[0]), clean)
     if len(clean) < 2:
         raise ValueError("a standard error needs two images at least, got 1")
     normal = noise.standard_normal(key, clean)
@@ -258,12 +260,12 @@ def log_likelihood(
       ln p (N,), nats, intensities in image units.
 
     Raises:
-      ValueError: as `kl_integral`, but one image will do.
+      ValueError: as `kl_integral`, but one image will do; num_draws below 1.
 
     Reference: Kong, Brekelmans and Ver Steeg (2023), arXiv:2302.03792.
     """
     sigmas = _levels(sigmas, increasing=True)
-    check_images(at(noise_denoiser, sigmas[0]), clean)
+    clean = check_images(at(noise_denoiser, sigmas[0]), clean, num_draws=num_draws)
     size = clean[0].size
 
     def gain(sigma: Array, normal: Array) -> Array:
@@ -292,6 +294,7 @@ def _standard_error(values: Array) -> Array:
 
 def homogeneity_error(denoiser: Denoiser, noisy: Array, *, factor: float = 0.3) -> Array:
     """|D(c y) - c D(y)| / |c D(y)| per image (N,): zero for a bias-free denoiser, c = `factor` > 0."""
+    noisy = jnp.asarray(noisy)
     scaled = factor * denoiser(noisy)
     return _norm(denoiser(factor * noisy) - scaled) / _norm(scaled)
 
@@ -301,6 +304,7 @@ def linearity_error(denoiser: Denoiser, noisy: Array) -> Array:
 
     Images are treated together, so the denoiser must act on each by itself (evaluation mode).
     """
+    noisy = jnp.asarray(noisy)
     denoised, pushed = jax.jvp(denoiser, (noisy,), (noisy,))
     return _norm(pushed - denoised) / _norm(denoised)
 

@@ -4,6 +4,7 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from gahr.analysis.jacobian import check_image, relative_asymmetry
 from gahr.types import Array, Denoiser, Key
@@ -38,9 +39,9 @@ def jacobian_moments(
       JacobianMoments, one unbiased estimate per image.
 
     Raises:
-      ValueError: wrong rank or dtype, NaN, or a denoiser that changes the shape.
+      ValueError: wrong rank or dtype, NaN, a denoiser that changes the shape, or num_probes or chunk below 1.
     """
-    check_images(denoiser, noisy)
+    noisy = check_images(denoiser, noisy, num_probes=num_probes, chunk=chunk)
     if num_probes is None:
         return JacobianMoments(*jax.lax.map(lambda image: _exact_moments(denoiser, image, chunk), noisy))
 
@@ -73,7 +74,7 @@ def asymmetry(denoiser: Denoiser, key: Key, noisy: Array, *, num_probes: int = 4
 
     Args, errors: as `jacobian_moments`.
     """
-    check_images(denoiser, noisy)
+    noisy = check_images(denoiser, noisy, num_probes=num_probes, chunk=chunk)
 
     def estimate(pair: tuple[Array, Key]) -> Array:
         image, image_key = pair
@@ -86,8 +87,16 @@ def asymmetry(denoiser: Denoiser, key: Key, noisy: Array, *, num_probes: int = 4
     return jax.lax.map(estimate, (noisy, _image_keys(key, len(noisy))), batch_size=chunk)
 
 
-def check_images(denoiser: Denoiser, images: Array) -> None:
-    """Raise ValueError unless these are floating-point images (N, H, W, C) whose shape the denoiser keeps."""
+def check_images(denoiser: Denoiser, images: Array, **counts: int | None) -> Array:
+    """The images as a JAX array; ValueError unless they are floating-point (N, H, W, C) and kept in shape.
+
+    NaN, infinite intensities and `counts`: as `gahr.analysis.jacobian.check_image`, in all images.
+    """
     if images.ndim != 4 or not len(images):
         raise ValueError(f"expected images (N, H, W, C), got shape {images.shape}; a single one needs image[None]")
-    check_image(denoiser, images[0])
+    check_image(denoiser, images[0], **counts)
+    if not isinstance(images, jax.core.Tracer):
+        finite = np.isfinite(np.asarray(images)).all((1, 2, 3))
+        if not finite.all():
+            raise ValueError(f"image {np.argmin(finite)} of {len(finite)} holds NaN or infinite intensities")
+    return jnp.asarray(images)
