@@ -101,7 +101,7 @@ def card(denoiser: Denoiser, key: Key, clean: Array, *, sigmas: Array, num_probe
     Raises:
       ValueError: fewer than two images or levels, or images or a denoiser that `jacobian_moments` refuses.
     """
-    clean = check_images(denoiser, clean)
+    clean = check_images(denoiser, clean, num_probes=num_probes, chunk=chunk)
     sigmas = _levels(sigmas)
     at_level = functools.partial(card_values, denoiser, key, clean, num_probes=num_probes, chunk=chunk)
     return card_of(jax.lax.map(lambda sigma: at_level(sigma=sigma), sigmas), sigmas=sigmas)
