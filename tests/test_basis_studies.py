@@ -58,6 +58,30 @@ def test_a_linear_denoiser_has_the_same_known_basis_at_every_image():
     assert table["net: largest eigenvalue, singular value"].measured == "1.00, 1.00"
 
 
+def test_the_overlap_says_how_far_the_two_decompositions_differ():
+    clean, mixing = jax.random.uniform(KEY, (2, SIZE, SIZE, 1)), jax.random.normal(KEY, (64, 64)) / 8
+    symmetric = mixing @ mixing.T + jnp.diag(jnp.linspace(0, 3, 64))
+    skewed = symmetric + mixing - mixing.T
+
+    def bases_of(matrix):
+        denoiser = lambda noisy: (noisy.reshape(*noisy.shape[:-3], 64) @ matrix.T).reshape(noisy.shape)
+        with Progress("off") as progress:
+            return local_bases(denoiser, KEY, clean, 0.2, progress, note="")
+
+    np.testing.assert_allclose(bases_of(symmetric)["overlap"], 1, atol=1e-3)
+    found = bases_of(skewed)
+    left, vectors = np.linalg.svd(skewed)[0][:, :10], np.linalg.eigh(symmetric)[1][:, -10:]
+    np.testing.assert_allclose(found["overlap"], np.sum((left.T @ vectors) ** 2) / 10, atol=1e-3)
+    assert found["overlap"].max() < 0.95
+    (line,) = (
+        check
+        for check in basis_checks({f"net/{name}": np.asarray(value) for name, value in found.items()}, "net")
+        if "overlap" in check.name
+    )
+    assert line.theory == "1 where symmetric; chance 0.156"
+    assert line.measured == f"{float(found['overlap'][0]):.2f} +- 0.00"
+
+
 def test_spread_is_the_standard_error_of_the_mean():
     assert spread(np.array([1.0, 2.0, 3.0, 4.0])) == "2.50 +- 0.65"  # sqrt(5 / 3 / 4)
     assert spread(np.array([1.5])) == "1.50"

@@ -9,7 +9,7 @@ from gahr import metrics, noise
 from gahr.analysis import identities, probes
 from gahr.classical import analytic
 from gahr.classical.analytic import gaussian
-from gahr.denoiser import at
+from gahr.denoiser import at, blind
 
 KEY = jax.random.key(0)
 
@@ -177,10 +177,23 @@ def test_kl_integral_between_two_gaussians(prior):
     assert abs(total - theory) < 4 * found.standard_error + 0.005 * theory
     assert found.standard_error < 0.02 * theory
     assert found.below < 0.02 * theory
-    np.testing.assert_allclose(found.above, eigenvalues.sum() / 1800, rtol=0.1)
+    np.testing.assert_allclose(found.prior, eigenvalues.sum() / 1800, rtol=0.1)
     same = identities.kl_integral(exact, exact, KEY, clean[:4], sigmas=jnp.geomspace(0.1, 1, 3))
     assert same.kl == 0
     assert same.below == 0
+
+
+def test_the_price_of_the_prior_is_not_the_integral_above(prior):
+    """Two Gaussians of means 0 and m: above sigma lies KL_sigma = sum_k <m, u_k>^2 / (l_k + sigma^2) / 2."""
+    eigenvalues, basis, exact = prior
+    clean, mean = draw(prior, 2000, jax.random.key(14)), 2 * jnp.ones((8, 8, 1))
+    other = gaussian(mean, eigenvalues, basis.reshape(64, 8, 8, 1))
+    squares = jnp.sum(basis * mean.ravel()[None], 1) ** 2
+    start, stop = (jnp.sum(squares / (eigenvalues + sigma**2)) / 2 for sigma in (0.1, 2.0))
+    found = identities.kl_integral(other, exact, KEY, clean, sigmas=jnp.geomspace(0.1, 2, 60))
+    np.testing.assert_allclose(found.kl, start - stop, rtol=1e-2)
+    noised = eigenvalues / 4  # variances of p_sigma_max are 4 (1 + noised)
+    assert jnp.sum(noised - jnp.log1p(noised)) / 2 <= found.prior < stop / 10
 
 
 def test_kl_integral_diverges_for_point_masses_against_a_smooth_law(prior):
@@ -219,6 +232,90 @@ def test_the_card_of_an_exact_denoiser_agrees_with_itself(prior):
     lines = identities.card_lines(card)
     assert len(lines) == 13
     assert len({len(line) for line in lines}) == 1
+
+
+def test_the_measured_slope_of_a_mixture_is_its_identity_and_not_the_slope_of_its_mean_psnr(prior):
+    eigenvalues, basis, _ = prior
+    law = jnp.ones(2) / 2, jnp.zeros((2, 8, 8, 1)), jnp.stack([eigenvalues, 1e-3 * eigenvalues])
+    exact = analytic.mixture(*law, jnp.stack([basis, basis]).reshape(2, 64, 8, 8, 1))
+    clean = draw(prior, 2000, jax.random.key(15)).at[1000:].multiply(1e-3**0.5)
+    sigmas, values = jnp.array([0.095, 0.1, 0.105]), []
+    for sigma in sigmas:
+        values.append(identities.card_values(at(exact, sigma), KEY, clean, sigma=sigma, num_probes=2, chunk=500))
+    card = identities.card_of(jax.tree.map(lambda *each: jnp.stack(each), *values), sigmas=sigmas)
+    (measured, error), (identity, other_error) = card.measured_slope[1], card.slope[1]
+    assert abs(measured - identity) < 4 * jnp.hypot(error, other_error)
+    assert error < 0.02
+    of_mean_psnr = jnp.gradient(card.psnr[:, 0])[1] / jnp.gradient(metrics.input_psnr(sigmas))[1]
+    assert abs(of_mean_psnr - identity) > 0.1
+
+
+def test_the_error_of_the_slope_is_that_of_the_jackknife():
+    sigmas = jnp.geomspace(0.01, 1, 5)
+    draws = jax.random.uniform(KEY, (5, 300), minval=0.5, maxval=1.5)
+    mse = sigmas[:, None] ** 1.2 * draws * jnp.linspace(0.1, 10, 300)[None]
+    found = identities.mse_slope(mse, sigmas=sigmas)
+    less = lambda i: identities.mse_slope(jnp.roll(mse, -i, axis=1)[:, 1:], sigmas=sigmas)[:, 0]
+    without = jax.vmap(less)(jnp.arange(300))
+    np.testing.assert_allclose(found[:, 1], np.std(without, axis=0) * np.sqrt(299), rtol=0.02)
+    np.testing.assert_allclose(found[:, 0], 0.6, atol=0.1)
+    np.testing.assert_allclose(identities.mse_slope(mse[::-1], sigmas=sigmas[::-1]), found[::-1], rtol=1e-4)
+
+
+def test_images_of_numpy_are_images(prior):
+    clean = np.random.default_rng(0).uniform(size=(3, 8, 8, 1))  # float64
+    same, told, sigmas = jnp.asarray(clean), prior[2], np.array([0.1, 0.2])
+    wide = lambda noisy: jnp.tanh(noisy) + jnp.zeros(noisy.shape, noisy.dtype)
+    for call in (
+        lambda images: identities.card(wide, KEY, images, sigmas=sigmas),
+        lambda images: identities.card_values(wide, KEY, images, sigma=0.1),
+        lambda images: identities.jacobian_moments(wide, KEY, images),
+        lambda images: identities.jacobian_moments(wide, KEY, images, num_probes=None),
+        lambda images: identities.asymmetry(wide, KEY, images),
+        lambda images: identities.sure(wide, KEY, images, sigma=0.1),
+        lambda images: identities.covariance_product(wide, images[0], images[1], sigma=0.1),
+        lambda images: identities.homogeneity_error(wide, images),
+        lambda images: identities.linearity_error(wide, images),
+        lambda images: identities.kl_integral(told, blind(wide), KEY, images, sigmas=sigmas),
+        lambda images: identities.log_likelihood(told, KEY, images, sigmas=sigmas),
+    ):
+        jax.tree.map(np.testing.assert_array_equal, call(clean), call(same))
+
+
+def test_images_known_inside_of_jit_are_checked_there(prior):
+    clean, sigmas = jnp.ones((3, 8, 8, 1)), jnp.array([0.1, 0.2])
+    card = jax.jit(lambda key: identities.card(jnp.tanh, key, clean, sigmas=sigmas))(KEY)
+    np.testing.assert_allclose(card.psnr, identities.card(jnp.tanh, KEY, clean, sigmas=sigmas).psnr, rtol=1e-4)
+    kl = jax.jit(lambda key: identities.kl_integral(prior[2], blind(jnp.tanh), key, clean, sigmas=sigmas).kl)(KEY)
+    assert np.isfinite(kl)
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_intensities_that_are_not_finite_are_found_in_every_image(value, prior):
+    clean, sigmas = jnp.ones((3, 8, 8, 1)).at[2, 0, 0].set(value), jnp.array([0.1, 0.2])
+    for call in (
+        lambda: identities.card(jnp.tanh, KEY, clean, sigmas=sigmas),
+        lambda: identities.jacobian_moments(jnp.tanh, KEY, np.asarray(clean)),
+        lambda: jax.jit(lambda key: identities.asymmetry(jnp.tanh, key, clean))(KEY),
+        lambda: identities.log_likelihood(prior[2], KEY, clean, sigmas=sigmas),
+    ):
+        with pytest.raises(ValueError, match="image 2 of 3 holds NaN or infinite"):
+            call()
+
+
+@pytest.mark.parametrize("option", ["num_probes", "chunk"])
+def test_counts_below_one_are_named(option, prior):
+    clean, options = jnp.ones((3, 8, 8, 1)), {option: 0}
+    for call in (
+        lambda: identities.card(jnp.tanh, KEY, clean, sigmas=[0.1, 0.2], **options),
+        lambda: identities.jacobian_moments(jnp.tanh, KEY, clean, **options),
+        lambda: identities.asymmetry(jnp.tanh, KEY, clean, **options),
+        lambda: identities.sure(jnp.tanh, KEY, clean, sigma=0.1, **options),
+    ):
+        with pytest.raises(ValueError, match=f"^{option} must be at least 1, got 0$"):
+            call()
+    with pytest.raises(ValueError, match=r"^num_draws must be at least 1, got 0$"):
+        identities.log_likelihood(prior[2], KEY, clean, sigmas=[0.1, 0.2], num_draws=0)
 
 
 def test_a_card_needs_two_images_and_levels(prior):

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from jax.sharding import AxisType, NamedSharding, PartitionSpec
 
+from gahr.analysis.eigen import top_eigenbasis
 from gahr.analysis.jacobian import eigenbasis, eigenbasis_of, jacobian, singular_basis_of
 from gahr.classical import analytic
 
@@ -72,6 +73,30 @@ def test_a_zero_map_has_no_asymmetry():
 def test_bad_input_is_named(noisy, denoiser, message):
     with pytest.raises(ValueError, match=message):
         jacobian(denoiser, noisy)
+
+
+def test_images_of_numpy_are_images():
+    noisy = np.random.default_rng(0).uniform(size=SHAPE)  # float64
+    for reach in (None, 5):
+        np.testing.assert_allclose(jacobian(linear, noisy, chunk=7, reach=reach), MATRIX, atol=1e-5)
+    with pytest.raises(ValueError, match="NaN"):
+        jacobian(linear, np.full(SHAPE, np.nan))
+
+
+def test_an_image_known_inside_of_jit_is_checked_there():
+    noisy = jnp.ones(SHAPE)
+    found = jax.jit(lambda key: top_eigenbasis(linear, noisy, 3, key=key))(jax.random.key(1))
+    exact = eigenbasis(linear, noisy)
+    np.testing.assert_allclose(found.shrinkage, exact.shrinkage[:3], rtol=1e-3)
+    bad = noisy * jnp.nan
+    with pytest.raises(ValueError, match="NaN"):
+        jax.jit(lambda key: top_eigenbasis(linear, bad, 3, key=key))(jax.random.key(1))
+
+
+def test_no_column_at_a_time_is_an_error():
+    for reach in (None, 1):
+        with pytest.raises(ValueError, match="chunk must be at least 1, got 0"):
+            jacobian(linear, jnp.ones(SHAPE), chunk=0, reach=reach)
 
 
 @pytest.mark.parametrize("shape", [(9, 12, 2), (4, 11, 1)])

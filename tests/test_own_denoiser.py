@@ -105,6 +105,7 @@ def test_card_and_departures_from_homogeneity(own):
     assert all(np.isfinite(field).all() for field in card)
     assert len({len(line) for line in identities.card_lines(card)}) == 1
     values = identities.card_values(denoiser, KEY, CLEAN, sigma=0.1)
+    assert identities.mse_slope(jnp.stack([values.mse] * 3), sigmas=SIGMAS).shape == (3, 2)
     np.testing.assert_allclose(values.mse.mean(), card.mse[1, 0], rtol=1e-4)
     linear = denoiser is binomial
     assert bool(jnp.all(card.linearity_error < 1e-5)) == linear

@@ -16,6 +16,7 @@ import numpy as np
 import pytest
 from safetensors.numpy import save_file
 
+from gahr.analysis import eigen
 from gahr.build import model_of, section_of
 from gahr.denoiser import bind
 from gahr.experiment import load_denoiser
@@ -523,18 +524,39 @@ def test_command_explains_itself_and_errors_in_one_line(tmp_path):
 
 DATA = Path(os.environ["GAHR_DATA"]) / "pretrained" if "GAHR_DATA" in os.environ else None
 if DATA:
+    REFERENCE, BSD400 = DATA / "reference_outputs.npz", DATA / "bf_cnn_bsd400_gray_0to100.npz"
 
-    @pytest.mark.parametrize("path", sorted(set(DATA.glob("*.npz")) - {DATA / "reference_outputs.npz"}), ids=str)
+    @functools.cache  # of one network, for both tests
+    def linear_part(path):
+        """Published denoiser, the reference's noisy crop (32, 32, 1), and the Jacobian (1024, 1024) there."""
+        with np.load(REFERENCE) as file:
+            crop = jnp.asarray(file["crop"])[..., None]
+        denoiser = bind(*published.load(path))
+        push = jax.jit(jax.vmap(lambda direction: jax.jvp(denoiser, (crop,), (direction,))[1]))
+        parts = jnp.eye(crop.size).reshape(-1, 64, *crop.shape)  # one by one: XLA's CPU convolutions are slow in loops
+        return denoiser, crop, np.concatenate([push(part).reshape(-1, crop.size) for part in parts]).T
+
+    @pytest.mark.parametrize("path", sorted(set(DATA.glob("*.npz")) - {REFERENCE}), ids=str)
     def test_published_weights_give_the_published_denoiser(path):
-        with np.load(DATA / "reference_outputs.npz") as file:
-            noisy, crop = (jnp.asarray(file[key])[..., None] for key in ("noisy", "crop"))
+        denoiser, crop, matrix = linear_part(path)
+        with np.load(REFERENCE) as file:
+            noisy = jnp.asarray(file["noisy"])[..., None]
             keys = ("denoised", "crop_denoised", "crop_jacobian_trace", "crop_jacobian_sv200")
             denoised, crop_denoised, trace, singular = (file[f"{path.stem}/{key}"] for key in keys)
-        denoiser = bind(*published.load(path))
         np.testing.assert_allclose(jax.jit(denoiser)(noisy)[..., 0], denoised, atol=1e-4)
         np.testing.assert_allclose(denoiser(crop)[..., 0], crop_denoised, atol=1e-4)
-        directions = jnp.eye(crop.size).reshape(-1, *crop.shape)
-        columns = jax.jit(lambda v: jax.lax.map(jax.linearize(denoiser, crop)[1], v, batch_size=64))(directions)
-        matrix = np.asarray(columns).reshape(crop.size, crop.size)
         np.testing.assert_allclose(np.trace(matrix), trace, rtol=1e-3)
         np.testing.assert_allclose(np.linalg.svd(matrix, compute_uv=False)[:200], singular, rtol=1e-3)
+
+    def test_leading_eigenvectors_of_published_weights_are_those_of_their_whole_jacobian():
+        denoiser, crop, matrix = linear_part(BSD400)
+        ascending, columns = np.linalg.eigh((matrix + matrix.T) / 2)
+        values, vectors = ascending[::-1], columns.T[::-1]
+        options = dict(key=jax.random.key(0), tolerance=3e-4, loop=eigen.host_loop)
+        found = eigen.top_eigenbasis(denoiser, crop, 30, **options)
+        np.testing.assert_allclose(found.shrinkage, values[:30], atol=1e-4)
+        for first in (0, 9):  # the largest gap of all, and of those after ten vectors or more
+            number = first + 1 + np.argmax(values[first:30] - values[first + 1 : 31])
+            leading = np.asarray(found.vectors[:number]).reshape(number, -1)
+            outside = leading - leading @ vectors[:number].T @ vectors[:number]
+            assert np.linalg.norm(outside, 2) < 1e-2  # sine of the largest principal angle

@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from gahr import metrics, noise
 from gahr.analysis.jacobian import check_image
@@ -33,6 +34,7 @@ def sure(
 
     Reference: Stein (1981); Ramani, Blu and Unser (2008), IEEE Transactions on Image Processing 17, 1540-1554.
     """
+    noisy = check_images(denoiser, noisy)
     trace = jacobian_moments(denoiser, key, noisy, num_probes=num_probes, chunk=chunk).trace
     return metrics.mse(noisy, denoiser(noisy)) + 2 * sigma**2 * trace / noisy[0].size - sigma**2
 
@@ -43,10 +45,10 @@ def covariance_product(denoiser: Denoiser, noisy: Array, vector: Array, *, sigma
     Exact for an exact MMSE denoiser, whose Jacobian is symmetric and positive semi-definite. ValueError where vector
     and image (H, W, C) differ in shape, or `gahr.analysis.jacobian.jacobian` refuses the image.
     """
-    check_image(denoiser, noisy)
+    noisy = check_image(denoiser, noisy)
     if vector.shape != noisy.shape:
         raise ValueError(f"the vector must have the shape {noisy.shape} of the image, got {vector.shape}")
-    return sigma**2 * jax.jvp(denoiser, (noisy,), (vector,))[1]
+    return sigma**2 * jax.jvp(denoiser, (noisy,), (jnp.asarray(vector),))[1]
 
 
 class CardValues(NamedTuple):
@@ -75,8 +77,8 @@ class Card(NamedTuple):
     trace: Array
     excess: Array
     energy: Array
-    slope: Array  # (|J|_F^2 / tr J): the PSNR slope of an exact one; ratio of means
-    measured_slope: Array  # slope of psnr between neighbouring levels
+    slope: Array  # E |J|_F^2 / E tr J: measured_slope of an exact one
+    measured_slope: Array  # PSNR slope of the mean mse, not the slope of the mean psnr (`mse_slope`)
     asymmetry: Array
     homogeneity_error: Array
     linearity_error: Array
@@ -99,7 +101,7 @@ def card(denoiser: Denoiser, key: Key, clean: Array, *, sigmas: Array, num_probe
     Raises:
       ValueError: fewer than two images or levels, or images or a denoiser that `jacobian_moments` refuses.
     """
-    check_images(denoiser, clean)
+    clean = check_images(denoiser, clean, num_probes=num_probes, chunk=chunk)
     sigmas = _levels(sigmas)
     at_level = functools.partial(card_values, denoiser, key, clean, num_probes=num_probes, chunk=chunk)
     return card_of(jax.lax.map(lambda sigma: at_level(sigma=sigma), sigmas), sigmas=sigmas)
@@ -109,7 +111,7 @@ def card_values(
     denoiser: Denoiser, key: Key, clean: Array, *, sigma: Array, num_probes: int = 4, chunk: int = 8
 ) -> CardValues:
     """One level of `card`, (N,) each; of a denoiser told sigma, with `gahr.denoiser.at`. Args, errors: as `card`."""
-    check_images(denoiser, clean)
+    clean = check_images(denoiser, clean)
     key_probes, probing = jax.random.fold_in(key, len(clean)), dict(num_probes=num_probes, chunk=chunk)
     noisy = clean + sigma * noise.standard_normal(key, clean)
     denoised = denoiser(noisy)
@@ -138,21 +140,41 @@ def card_of(values: CardValues, *, sigmas: Array) -> Card:
         raise ValueError(f"a card needs values ({len(sigmas)}, N) of two images at least, got {values.psnr.shape}")
     ratio = values.energy.mean(1) / values.trace.mean(1)
     spread = (values.energy - ratio[:, None] * values.trace) / values.trace.mean(1)[:, None]
-    local = jnp.gradient(values.psnr, axis=0) / jnp.gradient(metrics.input_psnr(sigmas))[:, None]
     summary = {name: jnp.stack([per.mean(1), _standard_error(per.T)], -1) for name, per in values._asdict().items()}
     return Card(
         sigma=sigmas,
         slope=jnp.stack([ratio, _standard_error(spread.T)], -1),
-        measured_slope=jnp.stack([local.mean(1), _standard_error(local.T)], -1),
+        measured_slope=mse_slope(values.mse * sigmas[:, None] ** 2, sigmas=sigmas),
         **summary,
     )
+
+
+def mse_slope(mse: Array, *, sigmas: Array) -> Array:
+    """PSNR slope of the mean mse, d ln E mse / d ln sigma^2, which an exact MMSE denoiser has as E |J|_F^2 / E tr J.
+
+    The slope of the mean PSNR is another where images differ in their mse.
+
+    Args:
+      mse: (S, N), one column per image, in any unit that is the same for all.
+      sigmas: noise levels (S,), image units, increasing or decreasing.
+
+    Returns:
+      Slope by differences of neighbours and its standard error over the images (delta method), (S, 2).
+
+    Raises:
+      ValueError: fewer than two levels.
+    """
+    mse, steps = jnp.asarray(mse), jnp.gradient(2 * jnp.log(_levels(sigmas)))
+    means = mse.mean(1)
+    parts = jnp.gradient(mse / means[:, None], axis=0) / steps[:, None]  # what each image adds, to first order
+    return jnp.stack([jnp.gradient(jnp.log(means)) / steps, _standard_error(parts.T)], -1)
 
 
 def _levels(sigmas: Array, *, increasing: bool = False) -> Array:
     sigmas = jnp.asarray(sigmas)
     if sigmas.ndim != 1 or len(sigmas) < 2:
         raise ValueError(f"two noise levels (S,) are needed at least, got shape {sigmas.shape}")
-    if increasing and not isinstance(sigmas, jax.core.Tracer) and not bool(jnp.all(jnp.diff(sigmas) > 0)):
+    if increasing and not isinstance(sigmas, jax.core.Tracer) and not np.all(np.diff(np.asarray(sigmas)) > 0):
         raise ValueError("the noise levels must increase")
     return sigmas
 
@@ -171,7 +193,7 @@ class KLIntegral(NamedTuple):
     standard_error: Array  # () over images
     integrand: Array  # (S,) E |D - D_reference|^2 / sigma^2 at each sigma: density in ln sigma
     below: Array  # () estimate of what lies below the smallest sigma, infinite where the integrand does not fall
-    above: Array  # () upper bound of what lies above the largest sigma, E |x|^2 / (2 sigma_max^2)
+    prior: Array  # () bound of KL(p_sigma_max | N(0, sigma_max^2 I)), E |x|^2 / (2 sigma_max^2): price of a start there
 
 
 def kl_integral(
@@ -181,7 +203,7 @@ def kl_integral(
 
     KL(p | q) = int_0^inf E_p |D_q - D_p|^2 sigma^-3 d sigma, with D_p the exact posterior mean (`reference`), by
     the trapezoid rule in ln sigma. For D_q that is no posterior mean of any q it bounds the divergence of the law
-    of its reverse diffusion.
+    of its reverse diffusion from p_sigma_max, that is p noised; from N(0, sigma_max^2 I), `prior` is to be added.
 
     Args:
       noise_denoiser, reference: (noisy, sigma) -> denoised; `gahr.denoiser.blind` makes one of a blind denoiser.
@@ -190,7 +212,8 @@ def kl_integral(
       sigmas: increasing levels (S,), S >= 2.
 
     Returns:
-      KLIntegral. The part below is extrapolated with the power law of the two smallest levels.
+      KLIntegral. The part below is extrapolated with the power law of the two smallest levels. The part above,
+      KL(p_sigma_max | q_sigma_max), is not known from these levels; `prior` does not bound it.
 
     Raises:
       ValueError: fewer than two images or levels, levels that do not increase, or a wrong shape or dtype.
@@ -199,7 +222,7 @@ def kl_integral(
     """
     sigmas = _levels(sigmas, increasing=True)
     for function in (noise_denoiser, reference):
-        check_images(at(function, sigmas[0]), clean)
+        clean = check_images(at(function, sigmas[0]), clean)
     if len(clean) < 2:
         raise ValueError("a standard error needs two images at least, got 1")
     normal = noise.standard_normal(key, clean)
@@ -214,8 +237,8 @@ def kl_integral(
     power = jnp.log(means[1] / means[0]) / jnp.log(sigmas[1] / sigmas[0])
     below = jnp.where(power > 0, means[0] / jnp.where(power > 0, power, 1), jnp.inf)
     below = jnp.where(means[0] > 0, below, 0)
-    above = jnp.sum(clean**2, (-3, -2, -1)).mean() / (2 * sigmas[-1] ** 2)
-    return KLIntegral(per_image.mean(), _standard_error(per_image), means, below, above)
+    prior = jnp.sum(clean**2, (-3, -2, -1)).mean() / (2 * sigmas[-1] ** 2)
+    return KLIntegral(per_image.mean(), _standard_error(per_image), means, below, prior)
 
 
 def log_likelihood(
@@ -237,12 +260,12 @@ def log_likelihood(
       ln p (N,), nats, intensities in image units.
 
     Raises:
-      ValueError: as `kl_integral`, but one image will do.
+      ValueError: as `kl_integral`, but one image will do; num_draws below 1.
 
     Reference: Kong, Brekelmans and Ver Steeg (2023), arXiv:2302.03792.
     """
     sigmas = _levels(sigmas, increasing=True)
-    check_images(at(noise_denoiser, sigmas[0]), clean)
+    clean = check_images(at(noise_denoiser, sigmas[0]), clean, num_draws=num_draws)
     size = clean[0].size
 
     def gain(sigma: Array, normal: Array) -> Array:
@@ -271,6 +294,7 @@ def _standard_error(values: Array) -> Array:
 
 def homogeneity_error(denoiser: Denoiser, noisy: Array, *, factor: float = 0.3) -> Array:
     """|D(c y) - c D(y)| / |c D(y)| per image (N,): zero for a bias-free denoiser, c = `factor` > 0."""
+    noisy = jnp.asarray(noisy)
     scaled = factor * denoiser(noisy)
     return _norm(denoiser(factor * noisy) - scaled) / _norm(scaled)
 
@@ -280,6 +304,7 @@ def linearity_error(denoiser: Denoiser, noisy: Array) -> Array:
 
     Images are treated together, so the denoiser must act on each by itself (evaluation mode).
     """
+    noisy = jnp.asarray(noisy)
     denoised, pushed = jax.jvp(denoiser, (noisy,), (noisy,))
     return _norm(pushed - denoised) / _norm(denoised)
 

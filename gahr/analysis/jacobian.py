@@ -4,6 +4,7 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import lax
 
 from gahr.types import Array, Denoiser
@@ -52,14 +53,14 @@ def jacobian(
       J (d, d) with d = H W C, in the order of noisy.ravel().
 
     Raises:
-      ValueError: wrong rank or dtype, NaN or infinite intensities, a denoiser that changes the shape, or a
-        negative reach.
+      ValueError: wrong rank or dtype, NaN or infinite intensities, a denoiser that changes the shape, chunk below
+        1, or a negative reach.
 
     Reference: Curtis, Powell and Reid (1974), On the estimation of sparse Jacobian matrices, for `reach`.
     """
     if reach is None:
         return columns(denoiser, noisy, jnp.arange(noisy.size), chunk=chunk, sharding=sharding).T
-    check_image(denoiser, noisy)
+    noisy = check_image(denoiser, noisy, chunk=chunk)
     if reach < 0:
         raise ValueError(f"reach must not be negative, got {reach}")
     height, width, channels = noisy.shape
@@ -84,7 +85,7 @@ def columns(
 
     Other arguments and errors as in `jacobian`; a caller that shows progress asks for a part at a time.
     """
-    check_image(denoiser, noisy)
+    noisy = check_image(denoiser, noisy, chunk=chunk)
     return _push_colours(denoiser, noisy, jnp.arange(noisy.size), indices, chunk, sharding)
 
 
@@ -160,17 +161,23 @@ def relative_asymmetry(forward: Array, backward: Array) -> Array:
     return jnp.linalg.norm((forward - backward).ravel()) / jnp.where(norm > 0, norm, 1)
 
 
-def check_image(denoiser: Denoiser, noisy: Array) -> None:
-    """Raise ValueError unless `noisy` is one floating-point image (H, W, C) whose shape the denoiser keeps.
+def check_image(denoiser: Denoiser, noisy: Array, **counts: int | None) -> Array:
+    """The image as a JAX array; ValueError unless it is floating-point (H, W, C) and the denoiser keeps its shape.
 
-    NaN and infinite intensities are found where the values are known, that is outside a transformation.
+    NaN and infinite intensities are errors where the values are known, that is where no transformation varies them.
+    `counts` are options by name, at least 1 or None.
     """
     if noisy.ndim != 3:
         raise ValueError(f"expected one image (H, W, C), got shape {noisy.shape}; use vmap for several")
     if not jnp.issubdtype(noisy.dtype, jnp.floating):
         raise ValueError(f"expected floating-point intensities in [0, 1], got dtype {noisy.dtype}")
-    if not isinstance(noisy, jax.core.Tracer) and not bool(jnp.isfinite(noisy).all()):
+    # by numpy: inside of jit, what jax.numpy makes of known values is traced
+    if not isinstance(noisy, jax.core.Tracer) and not np.isfinite(np.asarray(noisy)).all():
         raise ValueError("the image holds NaN or infinite intensities")
     out = jax.eval_shape(denoiser, noisy)
     if getattr(out, "shape", None) != noisy.shape:
         raise ValueError(f"the denoiser maps shape {noisy.shape} to {getattr(out, 'shape', out)}; it must keep it")
+    for name, count in counts.items():
+        if count is not None and count < 1:
+            raise ValueError(f"{name} must be at least 1, got {count}")
+    return jnp.asarray(noisy)

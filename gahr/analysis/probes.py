@@ -4,6 +4,7 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from gahr.analysis.jacobian import check_image, relative_asymmetry
 from gahr.types import Array, Denoiser, Key
@@ -14,7 +15,7 @@ class JacobianMoments(NamedTuple):
     energy: Array  # (N,) estimates of |J|_F^2: effective dimension by the sum of squared singular values
 
     def slope(self) -> Array:
-        """PSNR slope E |J|_F^2 / E tr J, means over the images (see `jacobian_moments`)."""
+        """PSNR slope of the mean mse, E |J|_F^2 / E tr J, means over the images (see `jacobian_moments`)."""
         return self.energy.mean() / self.trace.mean()
 
 
@@ -24,8 +25,8 @@ def jacobian_moments(
     """Trace and squared Frobenius norm of the Jacobian, from random probes or exactly, and without the matrix.
 
     With random signs v, E v.(J v) = tr J and E |J v|^2 = |J|_F^2 (Hutchinson); summed over all unit vectors, both
-    are exact. An exact MMSE denoiser has
-    mse d = sigma^2 E tr J and d(mse d)/d(sigma^2) = E |J|_F^2, so its PSNR slope is E |J|_F^2 / E tr J.
+    are exact. An exact MMSE denoiser has E mse d = sigma^2 E tr J and d(E mse d)/d(sigma^2) = E |J|_F^2, so the PSNR
+    of its mean mse has slope E |J|_F^2 / E tr J (`gahr.analysis.identities.mse_slope`).
 
     Args:
       denoiser: estimate of the clean image.
@@ -38,9 +39,9 @@ def jacobian_moments(
       JacobianMoments, one unbiased estimate per image.
 
     Raises:
-      ValueError: wrong rank or dtype, NaN, or a denoiser that changes the shape.
+      ValueError: wrong rank or dtype, NaN, a denoiser that changes the shape, or num_probes or chunk below 1.
     """
-    check_images(denoiser, noisy)
+    noisy = check_images(denoiser, noisy, num_probes=num_probes, chunk=chunk)
     if num_probes is None:
         return JacobianMoments(*jax.lax.map(lambda image: _exact_moments(denoiser, image, chunk), noisy))
 
@@ -73,7 +74,7 @@ def asymmetry(denoiser: Denoiser, key: Key, noisy: Array, *, num_probes: int = 4
 
     Args, errors: as `jacobian_moments`.
     """
-    check_images(denoiser, noisy)
+    noisy = check_images(denoiser, noisy, num_probes=num_probes, chunk=chunk)
 
     def estimate(pair: tuple[Array, Key]) -> Array:
         image, image_key = pair
@@ -86,8 +87,16 @@ def asymmetry(denoiser: Denoiser, key: Key, noisy: Array, *, num_probes: int = 4
     return jax.lax.map(estimate, (noisy, _image_keys(key, len(noisy))), batch_size=chunk)
 
 
-def check_images(denoiser: Denoiser, images: Array) -> None:
-    """Raise ValueError unless these are floating-point images (N, H, W, C) whose shape the denoiser keeps."""
+def check_images(denoiser: Denoiser, images: Array, **counts: int | None) -> Array:
+    """The images as a JAX array; ValueError unless they are floating-point (N, H, W, C) and kept in shape.
+
+    NaN, infinite intensities and `counts`: as `gahr.analysis.jacobian.check_image`, in all images.
+    """
     if images.ndim != 4 or not len(images):
         raise ValueError(f"expected images (N, H, W, C), got shape {images.shape}; a single one needs image[None]")
-    check_image(denoiser, images[0])
+    check_image(denoiser, images[0], **counts)
+    if not isinstance(images, jax.core.Tracer):
+        finite = np.isfinite(np.asarray(images)).all((1, 2, 3))
+        if not finite.all():
+            raise ValueError(f"image {np.argmin(finite)} of {len(finite)} holds NaN or infinite intensities")
+    return jnp.asarray(images)

@@ -21,7 +21,7 @@ from gahr.data import files
 from gahr.denoiser import at, bind, blind
 from gahr.models import published
 from gahr.progress import Progress
-from gahr.studies.card_figure import draw, slope_of_mean
+from gahr.studies.card_figure import draw
 from gahr.studies.common import Check, Run, check_counts, check_files, counter
 from gahr.types import Array, Key, NoiseDenoiser
 
@@ -253,7 +253,7 @@ def check(arrays: Mapping[str, np.ndarray], *, standard_errors: float | None = N
             _departure(f"{label}: |SURE - mse| d / sigma^2", get("sure_error"), standard_errors, theory="0"),
             Check(
                 f"{label}: |J|^2 / tr J",
-                ideal.format(f"PSNR slope {_range(slope_of_mean(arrays, name))}"),
+                ideal.format(f"PSNR slope of the mean mse {_range(get('measured_slope')[:, 0])}"),
                 _range(get("slope")[:, 0]),
             ),
         ]
@@ -270,20 +270,21 @@ def check(arrays: Mapping[str, np.ndarray], *, standard_errors: float | None = N
 def _kl_checks(arrays: Mapping[str, np.ndarray], standard_errors: float | None) -> list[Check]:
     fine, checks = arrays["kl/sigmas"], []
     for name in arrays["kl/names"]:
-        kl, error, below, above = (
-            float(arrays[f"kl/{name}/{field}"]) for field in ("kl", "standard_error", "below", "above")
+        kl, error, below, prior = (
+            float(arrays[f"kl/{name}/{field}"]) for field in ("kl", "standard_error", "below", "prior")
         )
         theory, verdict = ("0 if exact for the Gaussian", ())
         if name == SHRUNK:
             theory, distance = f"{arrays['kl/theory']:.4g}", abs(kl - arrays["kl/theory"])
             if standard_errors is not None:
                 verdict = (f"within {standard_errors:g} errors", bool(distance <= standard_errors * error))
-        tails = f"below {f'{below:.2g}' if np.isfinite(below) else 'unknown, no fall'}, above at most {above:.2g}"
+        tails = f"below {f'{below:.2g}' if np.isfinite(below) else 'unknown, no fall'}"
+        start = f"start from N(0, {fine[-1]:.2g}^2 I) at most {prior:.2g} more"
         checks.append(
             Check(
                 f"KL(Gaussian images, {name}), nats, sigma {fine[0]:.2g} to {fine[-1]:.2g}",
                 theory,
-                f"{kl:.4g} +- {error:.1g}; {tails}",
+                f"{kl:.4g} +- {error:.1g}; {tails}; {start}",
                 *verdict,
             )
         )

@@ -70,7 +70,7 @@ def _draw_identities(ratio, slope, symmetry, bias, arrays, name: str, look: dict
     error = arrays[f"{name}/excess"][:, 1] * get("trace") / mse**2
     ratio.errorbar(sigmas, get("trace") / mse, 2 * error, **look, lw=1)
     ratio.axhline(1, color="black", lw=0.7, ls=":")
-    slope.plot(sigmas, slope_of_mean(arrays, name), color=look["color"])
+    slope.plot(sigmas, get("measured_slope"), color=look["color"])
     slope.plot(sigmas, get("slope"), **look, ls="")
     symmetry.plot(sigmas, get("asymmetry"), **look)
     bias.loglog(sigmas, np.maximum(get("homogeneity_error"), 1e-8), **look)
@@ -78,14 +78,6 @@ def _draw_identities(ratio, slope, symmetry, bias, arrays, name: str, look: dict
     slope.set(title=r"PSNR slope and $|J|^2\,/\,$tr $J$")
     symmetry.set(title=r"$|J-J^T|\,/\,|J|$; exact: 0")
     bias.set(title=r"$|D(cy)-cD(y)|\,/\,|cD(y)|$; bias-free: 0")
-
-
-def slope_of_mean(arrays: Mapping[str, np.ndarray], name: str) -> np.ndarray:
-    """PSNR slope (S,) of the mse's mean over the images, d ln mse / d ln sigma^2: |J|^2 / tr J of an exact denoiser.
-
-    The slope of the mean PSNR, `Card.measured_slope`, is another where images differ much in their mse.
-    """
-    return 1 + np.gradient(np.log(arrays[f"{name}/mse"][:, 0]), np.log(arrays["sigmas"])) / 2
 
 
 def _draw_kl(axes, arrays, looks: Mapping[str, dict]) -> None:

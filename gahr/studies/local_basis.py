@@ -15,7 +15,7 @@ from gahr.progress import Progress
 from gahr.studies.common import COLOURS, STYLE, Check, denoise, whole_jacobian
 from gahr.types import Array, Denoiser, Key
 
-_NUM_VECTORS = 10  # drawn
+_NUM_VECTORS = 10  # drawn, and compared with left singular vectors
 _NUM_CONTROLS = 20  # shifts of the contours
 _NUM_BINS = 60  # of the coefficients' curve
 
@@ -44,18 +44,20 @@ def local_bases(
 
     Returns:
       One value per image: shrinkage, singular_values, coefficients (N, d), vectors (N, 10, H, W, C), trace, kept,
-      preserved, oracle (dimension: least error of a shrinkage in the basis over sigma^2), asymmetry (N,), what
-      `measure` finds; sigma; and the first image: clean, noisy, denoised (H, W, C).
+      preserved, oracle (dimension: least error of a shrinkage in the basis over sigma^2), asymmetry, overlap (of the
+      10 leading eigenvectors and left singular vectors) (N,), what `measure` finds; sigma; and the first image:
+      clean, noisy, denoised (H, W, C).
     """
     denoiser, noisy, found = as_argument(denoiser), noise.add_noise(key, clean, sigma), []
     for i in range(len(clean)):
         progress.check()
         matrix = whole_jacobian(denoiser, noisy[i], progress)
         eigen = jacobian.eigenbasis_of(matrix, clean[i].shape)
+        singular = jacobian.singular_basis_of(matrix, clean[i].shape)
         found.append(
             {
                 "shrinkage": eigen.shrinkage,
-                "singular_values": jnp.linalg.svd(matrix, compute_uv=False),
+                "singular_values": singular.values,
                 "coefficients": jnp.abs(geometry.coefficients(eigen.vectors, clean[i])),
                 "vectors": eigen.vectors[:_NUM_VECTORS],
                 "trace": jnp.trace(matrix),
@@ -63,6 +65,7 @@ def local_bases(
                 "preserved": geometry.preserved_energy(eigen.vectors, eigen.shrinkage, clean[i]),
                 "oracle": geometry.oracle_mse(eigen.vectors, clean[i], sigma=sigma) * clean[i].size / sigma**2,
                 "asymmetry": eigen.asymmetry,
+                "overlap": geometry.overlap(eigen.vectors[:_NUM_VECTORS], singular.left[:_NUM_VECTORS]),
                 **measure(eigen, clean[i]),
             }
         )
@@ -90,7 +93,7 @@ def localisation(vectors: Array, clean: Array, key: Key) -> dict[str, Array]:
 def basis_checks(arrays: Mapping[str, np.ndarray], name: str) -> list[Check]:
     """What is said of every basis: how far from symmetric, and what the two decompositions differ in."""
     shrinkage, values = (arrays[f"{name}/{quantity}"] for quantity in ("shrinkage", "singular_values"))
-    above = (values > 0.5).sum(1)
+    above, number = (values > 0.5).sum(1), min(_NUM_VECTORS, values.shape[1])
     return [
         Check(f"{name}: asymmetry |J - J^T| / |J|", "0, exact MMSE", spread(arrays[f"{name}/asymmetry"])),
         Check(
@@ -102,6 +105,11 @@ def basis_checks(arrays: Mapping[str, np.ndarray], name: str) -> list[Check]:
             f"{name}: largest eigenvalue, singular value",
             "equal where symmetric",
             f"{shrinkage[:, 0].mean():.2f}, {values[:, 0].mean():.2f}",
+        ),
+        Check(
+            f"{name}: overlap of {number} leading eigen- and left singular vectors",
+            f"1 where symmetric; chance {number / values.shape[1]:.3f}",
+            spread(arrays[f"{name}/overlap"]),
         ),
     ]
 

@@ -162,12 +162,13 @@ def check(
         )
         corrected = f"contour {theory['contour']:.2f}, background {theory['background']:.2f}"
         local = performance.local_slope(levels, get("test"))[inside]
+        of_mse = _slope_of_mean_mse(levels, get("test"))[inside]
         checks += [
             Check(f"{name}: local slopes, {span}", corrected, f"{local.min():.2f} to {local.max():.2f}"),
             Check(
                 f"{name}: slope from |J|^2 / tr J, {span}",
-                f"measured slope {fitted.slope:.2f}",
-                "{:.2f} to {:.2f}".format(*np.sort(get("identity")[inside])[[0, -1]]),
+                f"slope of the mean mse {of_mse.min():.2f} to {of_mse.max():.2f}",
+                f"{get('identity')[inside].min():.2f} to {get('identity')[inside].max():.2f}",
             ),
             Check(f"{name}: slope of the linear denoiser", "below the network", f"{linear.slope:.3f}"),
         ]
@@ -183,6 +184,12 @@ def check(
         checks.append(_below(f"{name}: |D(cy) - c D(y)| / |c D(y)|", get("homogeneity_error").max(), 1e-5))
         checks.append(_below(f"{name}: |J y - D(y)| / |D(y)|", get("linearity_error").max(), 1e-5))
     return checks
+
+
+def _slope_of_mean_mse(levels: np.ndarray, psnr: np.ndarray) -> np.ndarray:
+    """What |J|^2 / tr J of an exact denoiser is equal to, (S,), from PSNRs (N, S); not the slope of their mean."""
+    mse = np.asarray(psnr, float).T
+    return np.asarray(identities.mse_slope(10 ** (-mse / 10), sigmas=metrics.sigma_of_input_psnr(levels)))[:, 0]
 
 
 def _getter(arrays: Mapping[str, np.ndarray], name: str):
@@ -230,6 +237,8 @@ def _draw_curves(curves, slopes, arrays, name: str, colour: str, *, alone: bool)
     curves.plot(levels[end], line, "--", color="black", lw=1, label=_once(alone, f"slope {theory['class']:.2f}"))
 
     slopes.plot(levels, performance.local_slope(levels, get("test")), color=colour, label=_once(alone, network))
+    of_mse = _slope_of_mean_mse(levels, get("test"))
+    slopes.plot(levels, of_mse, color=colour, lw=0.6, label=_once(alone, "the same, of the mean mse"))
     squares = dict(marker="s", ms=3, mfc="none", mew=0.7, ls="", color=colour)
     slopes.plot(levels, get("identity"), **squares, label=_once(alone, "network, $|J|^2$ / tr $J$"))
     linear = performance.local_slope(levels, get("wiener"))
@@ -256,6 +265,7 @@ def _label_curves(curves, slopes, levels: np.ndarray, *, alone: bool) -> None:
         curves.plot([], [], ":", color="grey", label="linear (PCA-Wiener)")
         curves.plot([], [], "--", color="black", lw=1, label=r"slope $\alpha/(\alpha+1)$")
         slopes.plot([], [], color="grey", label="network, test")
+        slopes.plot([], [], color="grey", lw=0.6, label="the same, of the mean mse")
         slopes.plot([], [], "s", ms=3, mfc="none", color="grey", label="network, $|J|^2$ / tr $J$")
         slopes.plot([], [], ":", color="grey", label="linear (PCA-Wiener)")
         slopes.plot([], [], "--", color="grey", lw=1, label=r"$\alpha/(\alpha+1)$, value at the right")
