@@ -162,3 +162,12 @@ def test_bad_options_are_named(options, message):
         eigen.top_eigenbasis(smooth, NOISY, key=KEY, **options)
     with pytest.raises(ValueError, match=message):
         eigen.top_singular_basis(smooth, NOISY, key=KEY, **options)
+
+
+def test_arrays_of_numpy_are_points_too_and_nan_is_named():
+    point = np.asarray(NOISY, np.float64)
+    for solve in (eigen.top_eigenbasis, eigen.top_singular_basis):
+        for found, expected in zip(solve(smooth, point, 3, key=KEY), solve(smooth, NOISY, 3, key=KEY), strict=True):
+            np.testing.assert_array_equal(found, expected)
+        with pytest.raises(ValueError, match="NaN"):
+            solve(smooth, np.full_like(point, np.nan), 3, key=KEY)

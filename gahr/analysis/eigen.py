@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import lax
 from jax.tree_util import Partial
 
@@ -101,7 +102,7 @@ def top_eigenbasis(
     Raises:
       ValueError: k is not between 1 and d, unknown method, or an image or denoiser that `jacobian` refuses.
     """
-    check_image(denoiser, noisy)
+    noisy = check_image(denoiser, noisy)
     _check(k, noisy.size, method, block)
     state = _solve(_Symmetric(), (denoiser, noisy), noisy, k, key, method, block, tolerance, max_products, loop)
     vectors = state.ritz_vectors.reshape(k, *noisy.shape)
@@ -135,11 +136,14 @@ def top_singular_basis(
       SingularBasis of k vectors; a product is one J v and one J^T u.
 
     Raises:
-      ValueError: k is not between 1 and d, or unknown method.
+      ValueError: k is not between 1 and d, unknown method, or a point that is not floating-point or not finite.
     """
     _check(k, at.size, method, block)
     if not jnp.issubdtype(at.dtype, jnp.floating):
         raise ValueError(f"expected a floating-point array, got dtype {at.dtype}")
+    if not isinstance(at, jax.core.Tracer) and not np.isfinite(np.asarray(at)).all():
+        raise ValueError("the point holds NaN or infinite values")
+    at = jnp.asarray(at)
     state = _solve(_Gram(), (function, at), at, k, key, method, block, tolerance, max_products, loop)
     right = state.ritz_vectors.reshape(k, *at.shape)
     left = jax.vmap(lambda v: jax.jvp(function, (at,), (v,))[1])(right)
