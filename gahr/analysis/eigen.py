@@ -261,9 +261,8 @@ class _Body:
         if self.method == "krylov":
             end = at + number
             below = ritz.next_value + _MARGIN * ritz.next_residual <= ritz.values[-1]
-            settled = (
-                below | (ritz.next_residual <= limit[-1]) | (end - fresh >= fresh)
-            )  # followed as long as all before
+            as_long = end - fresh >= fresh  # as all before
+            settled = below | (ritz.next_residual <= limit[-1]) | as_long
             followed = (end - fresh >= _STEPS * number) & settled
             ready = converged & (followed | (fresh == len(basis)))
             finished = ready & jnp.all(jnp.abs(ritz.values - before) <= limit[:-1])
