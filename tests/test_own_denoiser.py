@@ -162,6 +162,12 @@ def test_nothing_public_is_left_out():
                 assert name in inner or f".{name}" in source, f"{module.__name__}.{name}"
 
 
+def test_values_are_finite_where_they_are_not_known():
+    assert jacobian.known_finite(CLEAN)
+    assert not jacobian.known_finite(CLEAN.at[-1, 0, 0, 0].set(jnp.inf))
+    assert jax.vmap(lambda image: jnp.asarray(jacobian.known_finite(image)))(CLEAN * jnp.nan).all()
+
+
 VECTORS = jnp.ones((4, *SHAPE))
 WRONG = {
     "one image for many": (lambda: probes.jacobian_moments(binomial, KEY, NOISY[0]), r"\(N, H, W, C\), got shape \(6"),

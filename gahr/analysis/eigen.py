@@ -12,11 +12,10 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 from jax import lax
 from jax.tree_util import Partial
 
-from gahr.analysis.jacobian import Eigenbasis, SingularBasis, check_image, relative_asymmetry
+from gahr.analysis.jacobian import Eigenbasis, SingularBasis, check_image, known_finite, relative_asymmetry
 from gahr.denoiser import as_argument
 from gahr.types import Array, Denoiser, Key
 
@@ -77,8 +76,8 @@ def top_eigenbasis(
     "krylov" builds span{X, S X, S^2 X, ...} from a random block X, orthogonal to all that came before, and takes
     the Ritz pairs of S in it. A block finds as many copies of an equal eigenvalue as it has vectors. Hence, once the
     pairs have converged, a fresh random block is followed until what it leads to is clearly below them, and again
-    until that changes nothing. "power" repeats X <- S X on k + 10 vectors,
-    and finds the eigenvalues of largest magnitude.
+    until that changes nothing. "power" repeats X <- S X on k + 10 vectors, and finds the eigenvalues of largest
+    magnitude.
 
     Args:
       denoiser: noisy -> estimate of the clean image.
@@ -141,7 +140,7 @@ def top_singular_basis(
     _check(k, at.size, method, block)
     if not jnp.issubdtype(at.dtype, jnp.floating):
         raise ValueError(f"expected a floating-point array, got dtype {at.dtype}")
-    if not isinstance(at, jax.core.Tracer) and not np.isfinite(np.asarray(at)).all():
+    if not known_finite(at):
         raise ValueError("the point holds NaN or infinite values")
     at = jnp.asarray(at)
     state = _solve(_Gram(), (function, at), at, k, key, method, block, tolerance, max_products, loop)

@@ -34,7 +34,7 @@ def sure(
 
     Reference: Stein (1981); Ramani, Blu and Unser (2008), IEEE Transactions on Image Processing 17, 1540-1554.
     """
-    noisy = check_images(denoiser, noisy)
+    noisy = jnp.asarray(noisy)
     trace = jacobian_moments(denoiser, key, noisy, num_probes=num_probes, chunk=chunk).trace
     return metrics.mse(noisy, denoiser(noisy)) + 2 * sigma**2 * trace / noisy[0].size - sigma**2
 

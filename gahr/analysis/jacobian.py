@@ -171,8 +171,7 @@ def check_image(denoiser: Denoiser, noisy: Array, **counts: int | None) -> Array
         raise ValueError(f"expected one image (H, W, C), got shape {noisy.shape}; use vmap for several")
     if not jnp.issubdtype(noisy.dtype, jnp.floating):
         raise ValueError(f"expected floating-point intensities in [0, 1], got dtype {noisy.dtype}")
-    # by numpy: inside of jit, what jax.numpy makes of known values is traced
-    if not isinstance(noisy, jax.core.Tracer) and not np.isfinite(np.asarray(noisy)).all():
+    if not known_finite(noisy):
         raise ValueError("the image holds NaN or infinite intensities")
     out = jax.eval_shape(denoiser, noisy)
     if getattr(out, "shape", None) != noisy.shape:
@@ -181,3 +180,9 @@ def check_image(denoiser: Denoiser, noisy: Array, **counts: int | None) -> Array
         if count is not None and count < 1:
             raise ValueError(f"{name} must be at least 1, got {count}")
     return jnp.asarray(noisy)
+
+
+def known_finite(values: Array) -> bool:
+    """Whether all are finite; True also where a transformation varies them, so that they are not known."""
+    # by numpy: inside of jit, what jax.numpy makes of known values is traced
+    return isinstance(values, jax.core.Tracer) or bool(np.isfinite(np.asarray(values)).all())

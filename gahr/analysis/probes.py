@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from gahr.analysis.jacobian import check_image, relative_asymmetry
+from gahr.analysis.jacobian import check_image, known_finite, relative_asymmetry
 from gahr.types import Array, Denoiser, Key
 
 
@@ -95,8 +95,7 @@ def check_images(denoiser: Denoiser, images: Array, **counts: int | None) -> Arr
     if images.ndim != 4 or not len(images):
         raise ValueError(f"expected images (N, H, W, C), got shape {images.shape}; a single one needs image[None]")
     check_image(denoiser, images[0], **counts)
-    if not isinstance(images, jax.core.Tracer):
+    if not known_finite(images):
         finite = np.isfinite(np.asarray(images)).all((1, 2, 3))
-        if not finite.all():
-            raise ValueError(f"image {np.argmin(finite)} of {len(finite)} holds NaN or infinite intensities")
+        raise ValueError(f"image {np.argmin(finite)} of {len(finite)} holds NaN or infinite intensities")
     return jnp.asarray(images)
