@@ -56,7 +56,12 @@ def over_repeats(found: Sequence[Interval]) -> Interval:
     """Of one network its own interval; of several the mean of their values and the range of these."""
     if len(found) == 1:
         return found[0]
-    values = np.stack([each.value for each in found])
+    return over_values([each.value for each in found])
+
+
+def over_values(values: Sequence[Any]) -> Interval:
+    """Mean and range of what repeats give; of one alone the value as it is."""
+    values = np.stack(values)
     return Interval(values.mean(0), values.min(0), values.max(0))
 
 

@@ -26,7 +26,7 @@ from gahr.studies.families import (
     families,
     heading,
     label,
-    over_repeats,
+    over_values,
     repeats,
     without_interval,
     written,
@@ -165,7 +165,7 @@ def check(
         if sizes[0] == 1 and inside.sum() > 1:
             curves = [arrays[f"{variant}/train"][0].reshape(-1, len(levels)) for variant in variants]
             slopes = [performance.psnr_slope(levels, each, between=(5, 30)).slope for each in curves]
-            slope = over_repeats([without_interval(each) for each in slopes])  # one image each: no error over images
+            slope = over_values(slopes)  # one image each: no error over images
             verdict: tuple = ()
             if slope_at_one is not None:
                 low, high = slope_at_one
@@ -206,9 +206,7 @@ def _rms(arrays: Mapping[str, np.ndarray], variant: str, name: str) -> np.ndarra
 
 def _over(quantities: Iterable[Sequence[float]], digits: str) -> str:
     """Each quantity over the repeats, in words."""
-    return ", ".join(
-        written(over_repeats([without_interval(x) for x in values]), digits=digits) for values in quantities
-    )
+    return ", ".join(written(over_values(values), digits=digits) for values in quantities)
 
 
 def draw(arrays: Mapping[str, np.ndarray], *, title: str = ""):
@@ -235,7 +233,7 @@ def _draw_curves(figure, arrays: Mapping[str, np.ndarray], variants: Sequence[st
     colours = plt.colormaps["viridis_r"](np.linspace(0.08, 1, len(sizes)))  # in order also in grey print
     panels = figure.subplots(1, 2)
     for axes, name in zip(panels, ("train", "test"), strict=True):
-        found = over_repeats([without_interval(arrays[f"{variant}/{name}"].mean((1, 2))) for variant in variants])
+        found = over_values([arrays[f"{variant}/{name}"].mean((1, 2)) for variant in variants])
         exact = np.mean([arrays[f"{variant}/empirical_{name}"].mean((1, 2)) for variant in variants], 0)
         for k, (number, colour) in enumerate(zip(sizes, colours, strict=True)):
             axes.plot(levels, found.value[k], color=colour, label=f"N = {number:,}")

@@ -9,7 +9,7 @@ import numpy as np
 from gahr.analysis import transition
 from gahr.analysis.transition import Interval
 from gahr.studies.common import Check, at_least
-from gahr.studies.families import heading, nearest_size, over_repeats, repeats, without_interval, written
+from gahr.studies.families import heading, nearest_size, over_repeats, over_values, repeats, written
 
 
 class Summary(NamedTuple):
@@ -93,7 +93,7 @@ def check(
                     bool(1 in good and any(good >= 10)),
                 )
             )
-        lead = over_repeats([without_interval(one.lead) for one in each])
+        lead = over_values([one.lead for one in each])
         name = f"{title}: twin less nearest image, N = {sizes[-1]}"
         checks.append(Check(name, "above 0, generalizing", written(lead), *at_least(lead.value, lead_at_largest)))
         if len(sizes) > 1:
