@@ -21,6 +21,12 @@ def one_line(error: object) -> str:
     return " ".join(str(error).split())
 
 
+def refuse_arguments(argv: list[str]) -> None:
+    """ValueError naming the first argument that is no flag, for programs that take none."""
+    if len(argv) > 1:
+        raise ValueError(f"unexpected argument {argv[1]!r}; options start with --")
+
+
 def run(
     main: Callable[[list[str]], None],
     *,

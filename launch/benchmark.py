@@ -183,8 +183,7 @@ def print_jacobian(results: dict) -> None:
 
 
 def main(argv: list[str]) -> None:
-    if len(argv) > 1:
-        raise ValueError(f"unexpected argument {argv[1]!r}; options start with --")
+    command.refuse_arguments(argv)
     if FLAGS.only and FLAGS.jacobian:
         raise ValueError("--only names sizes that are trained, --jacobian measures none of them; give one of the two")
     memory.keep()

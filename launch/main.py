@@ -72,8 +72,7 @@ def _listen_for_stops(progress) -> None:
 
 
 def main(argv: list[str]) -> None:
-    if len(argv) > 1:
-        raise ValueError(f"unexpected argument {argv[1]!r}; options start with --")
+    command.refuse_arguments(argv)
     if _CONFIG.value is None:
         raise ValueError("--config is needed, for instance --config configs/calpha.py:alpha=3")
     logging.set_verbosity(logging.WARNING)
