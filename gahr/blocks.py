@@ -1,4 +1,4 @@
-"""Sets of images too large to be treated at once: arrays, or functions that make the images, in blocks."""
+"""Work in blocks, for bounded memory: over sets of images, held or made, and over chunks spread over devices."""
 
 from collections.abc import Callable
 from typing import TypeVar
@@ -6,10 +6,12 @@ from typing import TypeVar
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax import lax
+from jax.sharding import NamedSharding, PartitionSpec
 from jax.tree_util import Partial
 
 from gahr.denoiser import as_argument
-from gahr.types import Array
+from gahr.types import Array, PyTree, Sharding
 
 Images = Array | np.ndarray | Callable[[Array], Array]  # (N, H, W, C), or numbers (n,) -> (n, H, W, C)
 Carry = TypeVar("Carry")
@@ -103,3 +105,42 @@ def fold(
     carry, _ = jax.lax.scan(jax.checkpoint(step, prevent_cse=False), carry, starts)
     rest = number % chunk
     return function(carry, take(number - rest + jnp.arange(rest)), jnp.asarray(number - rest)) if rest else carry
+
+
+def in_chunks(
+    function: Callable[[PyTree], PyTree], arguments: PyTree, *, chunk: int, sharding: Sharding | None = None
+) -> PyTree:
+    """function(arguments), computed for some rows at a time, which bounds the memory.
+
+    Args:
+      function: of arrays with n rows, to arrays with n rows that depend on no other row; any n.
+      arguments: arrays with N rows, also of keys.
+      chunk: rows at a time; with `sharding` rounded up to whole devices. The last rows are filled up with copies.
+      sharding: how the rows of a chunk are spread over devices, for instance NamedSharding(mesh, PartitionSpec("data"));
+        the results are on all of them.
+
+    Returns:
+      What function(arguments) is, N rows.
+
+    Raises:
+      ValueError: chunk below 1.
+    """
+    if chunk < 1:
+        raise ValueError(f"chunk must be at least 1, got {chunk}")
+    number = len(jax.tree.leaves(arguments)[0])
+    devices = 1 if sharding is None else sharding.num_devices
+    chunk = -(-min(int(chunk), number) // devices) * devices
+    rows = jnp.minimum(jnp.arange(-(-number // chunk) * chunk), number - 1)
+
+    def split(leaf: Array) -> Array:
+        whole = leaf if len(rows) == number else leaf[rows]
+        return whole.reshape(-1, chunk, *leaf.shape[1:])
+
+    def run(part: PyTree) -> PyTree:
+        if sharding is None:
+            return function(part)
+        everywhere = NamedSharding(sharding.mesh, PartitionSpec())
+        return lax.with_sharding_constraint(function(lax.with_sharding_constraint(part, sharding)), everywhere)
+
+    results = lax.map(run, jax.tree.map(split, arguments))
+    return jax.tree.map(lambda leaf: leaf.reshape(-1, *leaf.shape[2:])[:number], results)

@@ -1,6 +1,7 @@
 """A denoiser is a plain function of an image; here is how to get one from a network or a noise level."""
 
 import dataclasses
+import inspect
 from collections.abc import Callable
 from typing import Any
 
@@ -26,6 +27,32 @@ def bind(model: Any, variables: PyTree) -> Denoiser:
     return Partial(_Denoise(model), variables)
 
 
+def is_told(model: Any) -> bool:
+    """Whether a network is told sigma: its call is (noisy, sigma, *, train), and not (noisy, *, train)."""
+    return "sigma" in inspect.signature(type(model).__call__).parameters
+
+
+def bind_told(model: Any, variables: PyTree) -> NoiseDenoiser:
+    """`bind` with the noise level beside the image: (noisy, sigma) -> denoised. A blind network ignores sigma."""
+    return Partial(_Denoise(model), variables) if is_told(model) else blind(bind(model, variables))
+
+
+def network_of(model: Any) -> Callable[..., tuple[Array, PyTree]]:
+    """One form of all networks, for training.
+
+    Returns:
+      Function (variables, noisy, sigma, *, train) -> (residual y - D(y), updates): what changes in the variables besides
+      the parameters, {"batch_stats": ...} where there are any. A blind network ignores sigma, () or per image (N,).
+    """
+    told = is_told(model)
+
+    def network(variables: PyTree, noisy: Array, sigma: Array, *, train: bool) -> tuple[Array, PyTree]:
+        inputs = (noisy, sigma) if told else (noisy,)
+        return model.apply(variables, *inputs, train=train, mutable=["batch_stats"] if train else [])
+
+    return network
+
+
 def as_argument(function: Callable) -> Partial:
     """The same function as a pytree, so that it can be an argument of a jitted function; `bind` makes one already."""
     return function if isinstance(function, Partial) else Partial(function)
@@ -37,8 +64,8 @@ class _Denoise:
 
     model: Any
 
-    def __call__(self, variables: PyTree, noisy: Array) -> Array:
-        return noisy - self.model.apply(variables, noisy, train=False)
+    def __call__(self, variables: PyTree, noisy: Array, *sigma: Array) -> Array:
+        return noisy - self.model.apply(variables, noisy, *sigma, train=False)
 
 
 def at(noise_denoiser: NoiseDenoiser, sigma: Array) -> Denoiser:

@@ -1,13 +1,24 @@
 """Shared vocabulary. Images are (..., H, W, C) float32 with intensities in [0, 1]."""
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Protocol
 
 import jax
 
 Array = jax.Array
 Key = jax.Array  # typed key of jax.random.key
 PyTree = Any
+Sharding = jax.sharding.NamedSharding  # over which devices the first axis is spread
 
 Denoiser = Callable[[Array], Array]  # noisy -> estimate of clean, any leading axes
 NoiseDenoiser = Callable[[Array, Array], Array]  # (noisy, sigma) -> estimate of clean; sigma () or per image
+
+
+class Progress(Protocol):
+    """Shows how far long work is, and passes on a request to stop: `gahr.experiment.progress.Progress` is one."""
+
+    def update(self, task: str, done: int, total: int, *, note: str = "") -> None:
+        """Say that `done` of `total` units of `task` are finished; `note` is shown beside."""
+
+    def check(self) -> None:
+        """Raise where a stop was asked for."""

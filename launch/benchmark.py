@@ -24,11 +24,11 @@ import jaxlib
 import optax
 from absl import flags, logging
 
-from gahr import command, memory
+from gahr.experiment import command, memory
 from gahr.analysis import eigen, jacobian
 from gahr.data import files
 from gahr.denoiser import bind
-from gahr.estimate import forward_operations
+from gahr.experiment.estimate import forward_operations
 from gahr.models import published
 from gahr.models.layers import initialize
 from gahr.models.unet import UNet

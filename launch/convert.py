@@ -11,7 +11,7 @@ from pathlib import Path
 
 from absl import flags, logging
 
-from gahr import command
+from gahr.experiment import command
 
 FLAGS = flags.FLAGS
 _RUN = flags.DEFINE_string("run", None, "Run of the directory to convert, where it holds several.")
@@ -23,18 +23,18 @@ _NAME = "published"
 
 
 def _to_run_directory(source: Path, workdir: Path) -> None:
-    from gahr import run_directory
-    from gahr.build import section_of
-    from gahr.checkpoint import export_arrays
+    from gahr.experiment import storage
+    from gahr.experiment.build import section_of
+    from gahr.experiment.checkpoint import export_arrays
     from gahr.models import published
 
     model, variables = published.load(source, first_relu=_FIRST_RELU.value)
     section = section_of(model)
-    origin = {"file": source.name, "sha256": run_directory.digest(source)}
-    run_directory.claim(workdir, {"source": origin, "runs": {_NAME: {"model": section}}})
+    origin = {"file": source.name, "sha256": storage.digest(source)}
+    storage.claim(workdir, {"source": origin, "runs": {_NAME: {"model": section}}})
     (workdir / _NAME).mkdir(exist_ok=True)
     weights = export_arrays(variables, {"model": section, "source": origin})
-    run_directory.write_whole(workdir / _NAME / "denoiser.safetensors", lambda file: file.write(weights))
+    storage.write_whole(workdir / _NAME / "denoiser.safetensors", lambda file: file.write(weights))
     options = ", ".join(f"{name}={value}" for name, value in section.items() if name != "name")
     print(f"{workdir}: {section['name']} with {options}")
 
@@ -42,7 +42,8 @@ def _to_run_directory(source: Path, workdir: Path) -> None:
 def _to_published(source: Path, path: Path) -> None:
     from safetensors.numpy import save
 
-    from gahr import experiment, run_directory
+    from gahr import experiment
+    from gahr.experiment import storage
     from gahr.models import published
 
     if path.suffix != ".safetensors":
@@ -50,7 +51,7 @@ def _to_published(source: Path, path: Path) -> None:
     if path.exists():
         raise ValueError(f"{path} exists; give another name")
     weights = save(published.export(*experiment.load_network(source, run=_RUN.value)))
-    run_directory.write_whole(path, lambda file: file.write(weights))
+    storage.write_whole(path, lambda file: file.write(weights))
     print(path)
 
 

@@ -78,8 +78,9 @@ def main(argv: list[str]) -> None:
     logging.set_verbosity(logging.WARNING)
     memory.keep()
     _use_compile_cache()
-    from gahr import estimate, experiment, report
-    from gahr.progress import Interrupted, Progress
+    from gahr import experiment
+    from gahr.experiment import estimate, report
+    from gahr.experiment.progress import Interrupted, Progress
 
     config, workdir = _CONFIG.value, _workdir()
     with Progress(_PROGRESS.value) as progress:

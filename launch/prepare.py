@@ -44,11 +44,11 @@ _DEBUG = flags.DEFINE_bool("debug", False, "Show the stack trace of an error.")
 
 def _recipe():
     from gahr.config import suggest
-    from gahr.data import faces
+    from gahr.data import resizing
 
-    if _RECIPE.value not in faces.RECIPES:
-        raise ValueError(f"unknown recipe {_RECIPE.value!r}{suggest(_RECIPE.value, faces.RECIPES)}")
-    given = {field: FLAGS[field].value for field in faces.Recipe._fields if FLAGS[field].value is not None}
+    if _RECIPE.value not in resizing.RECIPES:
+        raise ValueError(f"unknown recipe {_RECIPE.value!r}{suggest(_RECIPE.value, resizing.RECIPES)}")
+    given = {field: FLAGS[field].value for field in resizing.Recipe._fields if FLAGS[field].value is not None}
     if "margins" in given:
         try:
             given["margins"] = tuple(int(number) for number in given["margins"])
@@ -58,15 +58,15 @@ def _recipe():
         if "threshold" in given:
             raise ValueError("--keep_duplicates looks for none, so that --threshold has no use; give one of the two")
         given["threshold"] = None
-    return faces.RECIPES[_RECIPE.value]._replace(**given)
+    return resizing.RECIPES[_RECIPE.value]._replace(**given)
 
 
 def main(argv: list[str]) -> None:
     if len(argv) != 3:
         raise ValueError(f"two paths are needed, source and output, not {len(argv) - 1}; see --help")
     logging.set_verbosity(logging.WARNING)
-    from gahr.prepare import prepare
-    from gahr.progress import Progress
+    from gahr.experiment.prepare import prepare
+    from gahr.experiment.progress import Progress
 
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.default_int_handler)

@@ -40,7 +40,7 @@ FUNCTIONS = {name: thing for name, thing in PUBLIC.items() if inspect.isfunction
 
 def test_the_walk_finds_the_modules_and_their_functions():
     assert {"gahr.noise", "gahr.models.unet", "gahr.analysis.performance", "gahr.studies.slopes"} <= set(MODULES)
-    assert {"gahr.noise.add_noise", "gahr.data.calpha.sample", "gahr.progress.Progress.update"} <= set(FUNCTIONS)
+    assert {"gahr.noise.add_noise", "gahr.data.calpha.sample", "gahr.experiment.progress.Progress.update"} <= set(FUNCTIONS)
 
 
 @pytest.mark.parametrize("name", FUNCTIONS)

@@ -10,11 +10,11 @@ import pytest
 
 from gahr import experiment
 from gahr.data import calpha, ray, shuffled, waves
-from gahr.progress import Progress
+from gahr.experiment.progress import Progress
 from gahr.studies import STUDIES, bases, lowdim
 from gahr.studies import shuffled as shuffled_study
 from gahr.studies.common import Run
-from gahr.studies.local_basis import basis_checks, local_bases, spread
+from gahr.studies.shared.local_basis import basis_checks, local_bases, spread
 
 ROOT = Path(__file__).parent.parent
 SIZE = 8

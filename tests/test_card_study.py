@@ -16,7 +16,7 @@ from gahr.data import files
 from gahr.models import published
 from gahr.models.bfcnn import BFCNN
 from gahr.models.layers import initialize
-from gahr.progress import Progress
+from gahr.experiment.progress import Progress
 from gahr.studies import card as study
 from gahr.studies.common import Run
 

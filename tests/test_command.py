@@ -8,7 +8,7 @@ import sys
 import pytest
 from test_pipeline import ROOT, command
 
-from gahr import report, run_directory
+from gahr.experiment import report, storage
 from gahr.studies.common import Check
 
 CALPHA = f"{ROOT / 'configs' / 'calpha.py'}"
@@ -100,7 +100,7 @@ def test_help_names_the_arguments_of_the_config():
 def test_the_command_to_repeat_leaves_out_what_does_not_matter(monkeypatch):
     words = ["main.py", "--config", "a b.py", "--only", "x*", "--progress=off", "--debug", "--workdir=w", "--nodebug"]
     monkeypatch.setattr(sys, "argv", words)
-    assert run_directory.present_command() == "python main.py --config 'a b.py' --workdir=w"
+    assert storage.present_command() == "python main.py --config 'a b.py' --workdir=w"
 
 
 def test_the_shortfall_counts_the_marks_that_are_not_met():

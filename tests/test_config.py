@@ -8,7 +8,7 @@ from pathlib import Path
 import jax
 import pytest
 
-from gahr.build import build, check_devices, check_study
+from gahr.experiment.build import build, check_devices, check_study
 from gahr.config import SCALES, choose_scale, parse_arg, refuse_given, require_positive
 
 CONFIGS = Path(__file__).parent.parent / "configs"

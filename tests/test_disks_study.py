@@ -12,10 +12,10 @@ import pytest
 from gahr import experiment, noise
 from gahr.analysis import jacobian
 from gahr.data import disks
-from gahr.progress import Progress
+from gahr.experiment.progress import Progress
 from gahr.studies import disks as study
 from gahr.studies.common import Run
-from gahr.studies.disk_posterior import exact_jacobian, posterior_mean
+from gahr.classical.disk_posterior import exact_jacobian, posterior_mean
 
 ROOT = Path(__file__).parent.parent
 SIZE = 8

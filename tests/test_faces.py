@@ -4,30 +4,30 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from gahr.data import faces, files
+from gahr.data import files, resizing
 
 
 def test_recipes_are_the_published_ones():
     rng = np.random.default_rng(2)
     pixels = rng.integers(0, 256, (218, 178, 3), dtype=np.uint8)
     half = np.asarray(Image.fromarray(pixels[29:-29, 9:-9]).resize((80, 80), Image.Resampling.BICUBIC), float)
-    made = faces.apply(faces.RECIPES["celeba"], Image.fromarray(pixels))
+    made = resizing.apply(resizing.RECIPES["celeba"], Image.fromarray(pixels))
     assert np.abs(made[..., 0] - half.mean(-1)).max() <= 0.5
     pixels = rng.integers(0, 256, (300, 280, 3), dtype=np.uint8)
     corner = np.asarray(Image.fromarray(pixels[:256, :256]).resize((80, 80), Image.Resampling.BICUBIC))
-    made = faces.apply(faces.RECIPES["lsun"]._replace(grey="none"), Image.fromarray(pixels))
+    made = resizing.apply(resizing.RECIPES["lsun"]._replace(grey="none"), Image.fromarray(pixels))
     np.testing.assert_array_equal(made, corner)
-    luma = faces.grey(Image.fromarray(pixels), how="luma")[..., 0]
+    luma = resizing.grey(Image.fromarray(pixels), how="luma")[..., 0]
     assert np.abs(luma - pixels @ [0.299, 0.587, 0.114]).max() < 0.51
     with pytest.raises(ValueError, match="255x300 pixels are too few"):
-        faces.crop(Image.new("RGB", (255, 300)), corner=256)
+        resizing.crop(Image.new("RGB", (255, 300)), corner=256)
 
 
 def test_area_averages_are_means_of_blocks_and_keep_the_mean():
     images = np.random.default_rng(3).random((2, 30, 30, 3))
     blocks = images.reshape(2, 10, 3, 10, 3, 3).mean((2, 4))
-    np.testing.assert_allclose(faces.area_average(images, size=10), blocks, atol=1e-6)
-    np.testing.assert_allclose(faces.area_average(images, size=13).mean((1, 2)), images.mean((1, 2)), atol=1e-6)
+    np.testing.assert_allclose(resizing.area_average(images, size=10), blocks, atol=1e-6)
+    np.testing.assert_allclose(resizing.area_average(images, size=13).mean((1, 2)), images.mean((1, 2)), atol=1e-6)
 
 
 @pytest.mark.parametrize("block", [7, 64])
@@ -41,7 +41,7 @@ def test_similarity_is_the_correlation_with_all_images_before(block):
     expected = np.zeros((50, 50))
     expected[np.ix_(plain, plain)] = np.abs(np.corrcoef(small[plain]))
     expected = np.tril(expected, -1)
-    found = faces.similarity(faces.signatures(images), levels=(0.95, 0.1), block=block)
+    found = resizing.similarity(resizing.signatures(images), levels=(0.95, 0.1), block=block)
     np.testing.assert_allclose(found.closest, expected.max(1), atol=1e-6)
     assert found.pairs == {0.95: 1, 0.1: np.count_nonzero(expected > 0.1)}
 

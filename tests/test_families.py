@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from gahr.build import _check_fields
+from gahr.experiment.build import _check_fields
 from gahr.data import SAMPLERS, calpha, disks, polygons, ray, shuffled, waves
 
 NUM = 1000

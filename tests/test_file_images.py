@@ -8,8 +8,8 @@ import pytest
 from test_pipeline import StopAfter, make_config
 
 from gahr import experiment
-from gahr.build import build, new_state, train_step_of
-from gahr.progress import Interrupted
+from gahr.experiment.build import build, new_state, train_step_of
+from gahr.experiment.progress import Interrupted
 
 
 def file_config(file, **data):

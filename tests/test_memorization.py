@@ -9,12 +9,13 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from gahr import experiment, metrics, report
+from gahr import experiment, metrics
+from gahr.experiment import report
 from gahr.analysis.transition import Interval
-from gahr.progress import Progress
+from gahr.experiment.progress import Progress
 from gahr.studies import transition, twins
 from gahr.studies.common import Run
-from gahr.studies.families import families, label, nearest_size, over_repeats, repeats, written
+from gahr.studies.shared.families import families, label, nearest_size, over_repeats, repeats, written
 
 ROOT = Path(__file__).parent.parent
 SIZE = 8

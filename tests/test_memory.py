@@ -5,7 +5,7 @@ import sys
 
 PROGRAM = """
 import ctypes, hashlib, sys
-from gahr import memory
+from gahr.experiment import memory
 if sys.argv[1] == "keep":
     memory.keep()
 import jax, jax.numpy as jnp

@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 
 from gahr import experiment
-from gahr.progress import Interrupted, Progress
+from gahr.experiment.progress import Interrupted, Progress
 
 ROOT = Path(__file__).parent.parent
 WEIGHTS = "alpha3/denoiser.safetensors"
@@ -111,7 +111,7 @@ def test_a_run_in_training_is_refused_to_another_process_until_that_ends(tmp_pat
     with pytest.raises(Interrupted):
         experiment.train(config, tmp_path, progress=StopAfter(1))
     code = "import sys; from pathlib import Path; from gahr import run_directory\n"
-    code += "with run_directory.alone(Path(sys.argv[1]), otherwise=''): print('held', flush=True); input()"
+    code += "with storage.alone(Path(sys.argv[1]), otherwise=''): print('held', flush=True); input()"
     line = [sys.executable, "-c", code, str(tmp_path / "alpha3")]
     with subprocess.Popen(line, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=ROOT) as other:
         assert other.stdout.readline() == "held\n"

@@ -14,11 +14,11 @@ import pytest
 from PIL import Image
 from test_pipeline import ROOT
 
-from gahr.data import faces, files
-from gahr.prepare import prepare
-from gahr.progress import Progress
+from gahr.data import files, resizing
+from gahr.experiment.prepare import prepare
+from gahr.experiment.progress import Progress
 
-RECIPE = faces.Recipe(size=20)
+RECIPE = resizing.Recipe(size=20)
 NUMBER = 2000
 COPIES = {70: 7, 1999: 7, 1203: 1202, 900: 250}  # file -> the earlier one that it nearly is
 BROKEN = (3, 512, 1023, 1024, 1998)
@@ -271,7 +271,7 @@ def test_groups_stay_with_their_images(people, tmp_path):
 
 @pytest.mark.parametrize("kind", ["zip", "stored", "floats", "columns"])
 def test_arrays_of_any_layout_make_the_same_set(people, tmp_path, kind, monkeypatch):
-    monkeypatch.setattr("gahr.prepare._BLOCK", 25)
+    monkeypatch.setattr("gahr.experiment.prepare._BLOCK", 25)
     recipe = RECIPE._replace(size=24)
     prepare(people, tmp_path / "set.npz", recipe=recipe)
     images = np.load(people)["images"]

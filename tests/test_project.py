@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from gahr.build import build
+from gahr.experiment.build import build
 
 ROOT = Path(__file__).parent.parent
 

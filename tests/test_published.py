@@ -17,7 +17,7 @@ import pytest
 from safetensors.numpy import save_file
 
 from gahr.analysis import eigen
-from gahr.build import model_of, section_of
+from gahr.experiment.build import model_of, section_of
 from gahr.denoiser import bind
 from gahr.experiment import load_denoiser
 from gahr.models import published, torch_file

@@ -11,11 +11,12 @@ import pytest
 from conftest import with_unit_gains
 from jax.sharding import AxisType, NamedSharding, PartitionSpec
 
-from gahr import loop, training
-from gahr.checkpoint import Checkpoints
+from gahr import training
+from gahr.experiment import loop
+from gahr.experiment.checkpoint import Checkpoints
 from gahr.models.layers import initialize
 from gahr.models.unet import UNet
-from gahr.progress import Progress
+from gahr.experiment.progress import Progress
 
 KEY = jax.random.key(0)
 

@@ -19,7 +19,7 @@ from typing import IO, NamedTuple
 import numpy as np
 from PIL import Image
 
-from gahr.data import faces
+from gahr.data import resizing
 
 
 def photograph() -> Path:
@@ -49,7 +49,7 @@ def read_image(path: Path, *, size: int | None = None, channels: int = 1) -> np.
     except (OSError, ValueError) as error:
         raise ValueError(f"{path} cannot be read as an image: {error}") from error
     if size is not None:
-        image = faces.resize(faces.crop(image), size=size)
+        image = resizing.resize(resizing.crop(image), size=size)
     pixels = np.asarray(image, np.float32) / 255
     return pixels if channels == 3 else pixels.mean(-1, keepdims=True)
 

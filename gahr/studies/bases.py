@@ -14,9 +14,9 @@ import jax.numpy as jnp
 import numpy as np
 
 from gahr.analysis import jacobian, performance
-from gahr.progress import Progress
+from gahr.types import Progress
 from gahr.studies.common import COLOURS, Check, Run, at_least, at_most, check_counts, check_positive
-from gahr.studies.local_basis import basis_checks, draw_bases, local_bases, localisation, spread
+from gahr.studies.shared.local_basis import basis_checks, draw_bases, local_bases, localisation, spread
 from gahr.types import Array, Key
 
 

@@ -18,9 +18,9 @@ from gahr.analysis import geometry, jacobian
 from gahr.data import files
 from gahr.denoiser import as_argument, bind
 from gahr.models import published
-from gahr.progress import Progress
+from gahr.types import Progress
 from gahr.studies.common import COLOURS, STYLE, Check, Run, at_least, check_counts, check_files, denoise, whole_jacobian
-from gahr.studies.local_basis import draw_stages, draw_vector, localisation
+from gahr.studies.shared.local_basis import draw_stages, draw_vector, localisation
 from gahr.types import Array, Key
 
 _LEADING = 10  # vectors that the checks of subspaces are about

@@ -15,9 +15,9 @@ import numpy as np
 from gahr import metrics
 from gahr.analysis import geometry, performance
 from gahr.data import ray, waves
-from gahr.progress import Progress
+from gahr.types import Progress
 from gahr.studies.common import COLOURS, Check, Run, at_least, check_counts, check_levels
-from gahr.studies.local_basis import basis_checks, draw_bases, draw_curves, local_bases, spread
+from gahr.studies.shared.local_basis import basis_checks, draw_bases, draw_curves, local_bases, spread
 from gahr.types import Array, Key
 
 _LABELS = {"ray": "Multiples of one image", "waves": "Sine waves"}

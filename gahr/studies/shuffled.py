@@ -16,9 +16,9 @@ from gahr import metrics
 from gahr.analysis import performance
 from gahr.classical.analytic import fit_gaussian, gaussian
 from gahr.data import shuffled
-from gahr.progress import Progress
+from gahr.types import Progress
 from gahr.studies.common import COLOURS, Check, Run, at_least, check_counts, check_levels, check_positive, curve_of_told
-from gahr.studies.local_basis import basis_checks, draw_bases, draw_curves, local_bases, spread
+from gahr.studies.shared.local_basis import basis_checks, draw_bases, draw_curves, local_bases, spread
 from gahr.types import Key
 
 _NAMES = {"plain": "as they are", "shuffled": "shuffled"}

@@ -14,7 +14,7 @@ import numpy as np
 from gahr import metrics, noise
 from gahr.analysis import identities, performance
 from gahr.classical.analytic import fit_gaussian, gaussian
-from gahr.progress import Progress
+from gahr.types import Progress
 from gahr.studies.common import (
     COLOURS,
     STYLE,

@@ -18,9 +18,9 @@ from gahr.analysis import generalization, performance
 from gahr.analysis.transition import Interval
 from gahr.classical.analytic import points
 from gahr.denoiser import at, blind
-from gahr.progress import Progress
+from gahr.types import Progress
 from gahr.studies.common import COLOURS, STYLE, Check, Run, at_least, at_most, check_counts
-from gahr.studies.families import (
+from gahr.studies.shared.families import (
     draw_against_size,
     draw_legend,
     families,

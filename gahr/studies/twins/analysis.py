@@ -14,12 +14,12 @@ import numpy as np
 
 from gahr import metrics
 from gahr.analysis import generalization
-from gahr.progress import Progress
+from gahr.types import Progress
 from gahr.sampling import blind
 from gahr.studies.common import Run, check_counts
-from gahr.studies.families import families, nearest_size
-from gahr.studies.twins_check import check
-from gahr.studies.twins_figure import draw
+from gahr.studies.shared.families import families, nearest_size
+from gahr.studies.twins.check import check
+from gahr.studies.twins.figure import draw
 from gahr.types import Array, Denoiser, Key
 
 __all__ = ["analyze", "check", "draw", "validate"]

@@ -7,7 +7,7 @@ import numpy as np
 
 from gahr.analysis.transition import Interval
 from gahr.studies.common import COLOURS, STYLE
-from gahr.studies.families import (
+from gahr.studies.shared.families import (
     draw_against_size,
     draw_legend,
     label,
@@ -16,7 +16,7 @@ from gahr.studies.families import (
     repeats,
     without_interval,
 )
-from gahr.studies.twins_check import pairs, summary
+from gahr.studies.twins.check import pairs, summary
 
 _TWIN, _NEAREST = COLOURS[:2]  # blue and orange, as in the publication
 _ROWS = {

@@ -8,8 +8,8 @@ import jax.numpy as jnp
 import numpy as np
 from jax.tree_util import Partial
 
-from gahr.checkpoint import Checkpoints
-from gahr.progress import Interrupted, Progress
+from gahr.experiment.checkpoint import Checkpoints
+from gahr.experiment.progress import Interrupted, Progress
 from gahr.training import TrainState
 from gahr.types import Array, Key, PyTree
 

@@ -16,10 +16,10 @@ import numpy as np
 from gahr import metrics, noise
 from gahr.analysis import geometry, identities, jacobian, performance
 from gahr.data import disks
-from gahr.progress import Progress
+from gahr.types import Progress
 from gahr.studies.common import Check, Run, at_least, check_counts, check_positive, counter, denoise, whole_jacobian
-from gahr.studies.disk_figure import draw
-from gahr.studies.disk_posterior import exact_jacobian, posterior_mean
+from gahr.studies.disks.figure import draw
+from gahr.classical.disk_posterior import exact_jacobian, posterior_mean
 from gahr.types import Array, Key
 
 __all__ = ["analyze", "check", "draw", "validate"]

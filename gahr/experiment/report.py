@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from gahr import run_directory
+from gahr.experiment import storage
 from gahr.studies.common import Check
 
 
@@ -54,7 +54,7 @@ def write(workdir: Path, config: dict, studies: Sequence[tuple[str, Sequence[Che
     for name, _, figure in studies:
         for kind in ("png", "pdf"):
             save = functools.partial(figure.savefig, format=kind)
-            run_directory.write_whole(figures / f"{name}.{kind}", save)
+            storage.write_whole(figures / f"{name}.{kind}", save)
     title = "+".join(name for name, _, _ in studies)
     results = {
         "study": title,
@@ -62,12 +62,12 @@ def write(workdir: Path, config: dict, studies: Sequence[tuple[str, Sequence[Che
         "seed": config["seed"],
         "checks": [check._asdict() for _, checks, _ in studies for check in checks],
     }
-    run_directory.write_json(workdir / "results.json", results)
+    storage.write_json(workdir / "results.json", results)
     scale = f"Scale: {config['scale']}. " + ("" if config["scale"] == "paper" else "Smaller than the publication's. ")
-    text = f"# {title}\n\n{scale}Repeat with `{run_directory.present_command()}`.\n"
+    text = f"# {title}\n\n{scale}Repeat with `{storage.present_command()}`.\n"
     for name, checks, _ in studies:
         text += f"\n![{name}](figures/{name}.png)\n\n{table(checks)}\n"
-    run_directory.write_whole(workdir / "report.md", lambda file: file.write(text.encode()))
+    storage.write_whole(workdir / "report.md", lambda file: file.write(text.encode()))
 
 
 def tensorboard_writer(directory: Path) -> Callable[[dict], None]:

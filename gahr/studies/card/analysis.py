@@ -20,8 +20,8 @@ from gahr.classical.analytic import fit_gaussian, gaussian, mixture
 from gahr.data import files
 from gahr.denoiser import at, bind, blind
 from gahr.models import published
-from gahr.progress import Progress
-from gahr.studies.card_figure import draw
+from gahr.types import Progress
+from gahr.studies.card.figure import draw
 from gahr.studies.common import Check, Run, check_counts, check_files, counter
 from gahr.types import Array, Key, NoiseDenoiser
 

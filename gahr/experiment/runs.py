@@ -14,13 +14,13 @@ import jax.numpy as jnp
 import numpy as np
 from jax.tree_util import Partial
 
-from gahr import loop, report, run_directory
+from gahr.experiment import loop, report, storage
 from gahr.analysis.performance import psnr_curve
-from gahr.build import Parts, build, check_devices, check_study, model_of, new_state, studies_of, train_step_of
-from gahr.checkpoint import Checkpoints, export_arrays, import_arrays
+from gahr.experiment.build import Parts, build, check_devices, check_study, model_of, new_state, studies_of, train_step_of
+from gahr.experiment.checkpoint import Checkpoints, export_arrays, import_arrays
 from gahr.config import suggest
 from gahr.denoiser import bind
-from gahr.progress import Progress
+from gahr.experiment.progress import Progress
 from gahr.studies import STUDIES
 from gahr.studies.common import Run
 from gahr.training import TrainState
@@ -63,7 +63,7 @@ def check(config: Mapping, workdir: Path, *, only: str = "*") -> dict[str, Parts
         if not finished(workdir, name):
             check_devices(config, name)
     check_study(config)
-    run_directory.matches(Path(workdir), _recorded(config, parts))
+    storage.matches(Path(workdir), _recorded(config, parts))
     return parts
 
 
@@ -78,12 +78,12 @@ def train(config: Mapping, workdir: Path, *, only: str = "*", progress: Progress
 
     Raises:
       ValueError, OSError: bad config or directory, before any work.
-      Interrupted, FloatingPointError: see `gahr.loop.fit`.
+      Interrupted, FloatingPointError: see `gahr.experiment.loop.fit`.
     """
     progress = progress or Progress()
     workdir = Path(workdir)
     parts = check(config, workdir, only=only)
-    run_directory.claim(workdir, _recorded(config, parts))
+    storage.claim(workdir, _recorded(config, parts))
     for name in chosen(config, only=only):
         if finished(workdir, name):
             progress.line(f"{name}: already trained, {workdir / name / _WEIGHTS}")
@@ -92,7 +92,7 @@ def train(config: Mapping, workdir: Path, *, only: str = "*", progress: Progress
             shares = {other: share_done(config, workdir, other) for other in config["runs"]}
             progress.line("\n".join(report.states(shares)))
         busy = f"{name}: another process is training it in {workdir}; wait for it, or give another --workdir"
-        with run_directory.alone(workdir / name, otherwise=busy):
+        with storage.alone(workdir / name, otherwise=busy):
             _train_run(config, name, parts[name], workdir / name, progress)
 
 
@@ -100,7 +100,7 @@ def share_done(config: Mapping, workdir: Path, name: str) -> float:
     """Share of the training of run `name` that is done, by its log, in [0, 1]; 1 only where it is finished."""
     if finished(workdir, name):
         return 1.0
-    records = run_directory.json_lines(Path(workdir) / name / "metrics.jsonl")
+    records = storage.json_lines(Path(workdir) / name / "metrics.jsonl")
     return records[-1]["step"] / (config["runs"][name]["optim"]["num_steps"] + 1) if records else 0.0
 
 
@@ -116,11 +116,11 @@ def _train_run(config: Mapping, name: str, parts: Parts, directory: Path, progre
     else:
         progress.line(f"{name}: resuming at step {int(state.step)} of {optim['num_steps']}")
     metrics_file = directory / "metrics.jsonl"
-    run_directory.drop_json_lines_after(metrics_file, int(state.step))
+    storage.drop_json_lines_after(metrics_file, int(state.step))
     events = report.tensorboard_writer(directory)
 
     def record(values: dict) -> None:
-        run_directory.append_json_line(metrics_file, values)
+        storage.append_json_line(metrics_file, values)
         events(values)
 
     state = loop.fit(
@@ -140,7 +140,7 @@ def _train_run(config: Mapping, name: str, parts: Parts, directory: Path, progre
     checkpoints.close()
     description = {"model": dict(config["runs"][name]["model"]), "step": int(state.step)}
     weights = export_arrays(_variables(state), description)
-    run_directory.write_whole(directory / _WEIGHTS, lambda file: file.write(weights))
+    storage.write_whole(directory / _WEIGHTS, lambda file: file.write(weights))
 
 
 def _variables(state: TrainState) -> dict:
@@ -191,7 +191,7 @@ def load_network(workdir: Path, *, run: str | None = None, step: int | None = No
     A finished network needs only the `model` section of its run.
     """
     workdir = Path(workdir)
-    config = run_directory.read_config(workdir)["config"]
+    config = storage.read_config(workdir)["config"]
     names = list(config["runs"])
     if not names:
         raise ValueError(f"{workdir} holds no run")
@@ -255,7 +255,7 @@ def _analyze(
     with jax.default_matmul_precision("highest"):
         arrays = module.analyze(runs, key, progress=progress, **section["analysis"])
     stamp = {"analysis_options": np.array(_options(section))}
-    run_directory.write_whole(file, lambda content: np.savez(content, **arrays, **stamp))
+    storage.write_whole(file, lambda content: np.savez(content, **arrays, **stamp))
     return arrays
 
 
@@ -263,7 +263,7 @@ def _options(section: Mapping) -> str:
     """The options of an analysis, with the content of the files they name."""
     options = plain(section)["analysis"]
     names = [part for value in options.values() if isinstance(value, str) for part in value.split("+")]
-    digests = {name: run_directory.digest(Path(name)) for name in names if Path(name).is_file()}
+    digests = {name: storage.digest(Path(name)) for name in names if Path(name).is_file()}
     return json.dumps(options | ({"files": digests} if digests else {}))
 
 

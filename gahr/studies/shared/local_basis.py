@@ -11,7 +11,7 @@ import numpy as np
 from gahr import metrics, noise
 from gahr.analysis import geometry, jacobian
 from gahr.denoiser import as_argument
-from gahr.progress import Progress
+from gahr.types import Progress
 from gahr.studies.common import COLOURS, STYLE, Check, denoise, whole_jacobian
 from gahr.types import Array, Denoiser, Key
 

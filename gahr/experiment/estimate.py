@@ -11,9 +11,9 @@ import jax
 import jax.numpy as jnp
 
 from gahr import experiment
-from gahr.build import build, new_state, train_step_of
+from gahr.experiment.build import build, new_state, train_step_of
 from gahr.config import SCALES
-from gahr.loop import compile_step
+from gahr.experiment.loop import compile_step
 from gahr.models.layers import Conv, Upsample
 
 _TRAINING_SHARE = 0.5  # of the matrix-product rate that a training step is assumed to reach

@@ -149,7 +149,7 @@ def _read_file(path: str, size: int, stamp: str) -> tuple[Array, np.ndarray | No
     images = held.images
     if size < height:
         blocks = (images[start : start + _BLOCK] for start in range(0, len(images), _BLOCK))
-        images = np.concatenate([np.rint(faces.area_average(block, size=size)).astype(np.uint8) for block in blocks])
+        images = np.concatenate([np.rint(resizing.area_average(block, size=size)).astype(np.uint8) for block in blocks])
     return _replicated(images), held.groups, f"{Path(path).name} sha256:{held.digest}"
 
 

@@ -9,7 +9,7 @@ import numpy as np
 from gahr.analysis import transition
 from gahr.analysis.transition import Interval
 from gahr.studies.common import Check, at_least
-from gahr.studies.families import heading, nearest_size, over_repeats, over_values, repeats, written
+from gahr.studies.shared.families import heading, nearest_size, over_repeats, over_values, repeats, written
 
 
 class Summary(NamedTuple):

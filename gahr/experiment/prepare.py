@@ -14,9 +14,9 @@ from typing import IO
 import numpy as np
 import PIL
 
-from gahr import run_directory
-from gahr.data import faces, files
-from gahr.progress import Progress
+from gahr.experiment import storage
+from gahr.data import files, resizing
+from gahr.experiment.progress import Progress
 
 _BLOCK = 512  # images between two notes of how far the work is, at most
 _BYTES = 2**25  # about so much of them, or of their files, in memory
@@ -26,7 +26,7 @@ def prepare(
     source: Path,
     out: Path,
     *,
-    recipe: faces.Recipe,
+    recipe: resizing.Recipe,
     groups: str | None = None,
     strict: bool = False,
     progress: Progress | None = None,
@@ -58,7 +58,7 @@ def prepare(
     """
     source, out, progress = Path(source), Path(out), progress or Progress()
     work = out.with_name(f"{out.name}.work")
-    faces.check(recipe)
+    resizing.check(recipe)
     if out.suffix != ".npz":
         raise ValueError(f"the output must be a .npz file, not {out}")
     if out.exists() and not work.exists():
@@ -70,7 +70,7 @@ def prepare(
     made = {"source": source.name, "groups": groups and Path(groups).name, **recipe._asdict()}
     made["pillow"] = PIL.__version__  # what resizes
     busy = f"another call is at work in {work}; wait for it, or give another output"
-    with run_directory.alone(work, otherwise=busy):
+    with storage.alone(work, otherwise=busy):
         claim = json.dumps(made | {"stamp": contents.stamp})
         begun = (work / "claim.json").read_text() if (work / "claim.json").exists() else None
         if not out.exists():
@@ -109,21 +109,21 @@ def _start(work: Path, claim: str, *, again: bool, progress: Progress) -> None:
         progress.line(f"{work} was begun with other options or another source; starting over")
     for name in ("claim.json", "log.jsonl", "pixels"):
         (work / name).unlink(missing_ok=True)
-    run_directory.write_whole(work / "claim.json", lambda file: file.write(claim.encode()))
+    storage.write_whole(work / "claim.json", lambda file: file.write(claim.encode()))
 
 
 def _make(
     contents: files.Source,
     labels: np.ndarray | None,
     made: dict,
-    recipe: faces.Recipe,
+    recipe: resizing.Recipe,
     work: Path,
     out: Path,
     strict: bool,
     progress: Progress,
 ) -> None:
     """From the source to `out`."""
-    shape = (len(contents.names), recipe.size, recipe.size, faces.channels(recipe))
+    shape = (len(contents.names), recipe.size, recipe.size, resizing.channels(recipe))
     unreadable = _convert(contents, recipe, work, shape, strict, progress)
     if len(unreadable) == len(contents.names):
         raise ValueError(f"no image of {made['source']} can be used, such as {contents.names[0]}: {unreadable[0]}")
@@ -139,16 +139,16 @@ def _make(
     for stale in out.parent.glob(f"{out.name}.*.partial"):  # of a call that was killed
         stale.unlink(missing_ok=True)
     shape = (counts["kept"], *shape[1:])
-    run_directory.write_whole(out, lambda file: _write(file, pixels(keep), shape, arrays))
+    storage.write_whole(out, lambda file: _write(file, pixels(keep), shape, arrays))
 
 
 def _convert(
-    contents: files.Source, recipe: faces.Recipe, work: Path, shape: tuple, strict: bool, progress: Progress
+    contents: files.Source, recipe: resizing.Recipe, work: Path, shape: tuple, strict: bool, progress: Progress
 ) -> dict[int, str]:
     """Write all images to `work/pixels`, a block at a time; returns number of image -> why it cannot be read."""
     log, total = work / "log.jsonl", shape[0]
-    run_directory.drop_json_lines_after(log, total)  # and the last line if it was cut short
-    records = run_directory.json_lines(log)
+    storage.drop_json_lines_after(log, total)  # and the last line if it was cut short
+    records = storage.json_lines(log)
     unreadable = [pair for record in records for pair in record["unreadable"]]
     done = records[-1]["step"] if records else 0
     with open(work / "pixels", "r+b" if records else "wb") as file, ThreadPoolExecutor() as pool:
@@ -174,7 +174,7 @@ def _convert(
             file.flush()
             done += len(block)
             unreadable += failed
-            run_directory.append_json_line(log, {"step": done, "unreadable": failed})
+            storage.append_json_line(log, {"step": done, "unreadable": failed})
     return dict(unreadable)
 
 
@@ -200,12 +200,12 @@ def _content(read: Callable) -> bytes | np.ndarray | str:
         return _reason(error)
 
 
-def _image(recipe: faces.Recipe, content: bytes | np.ndarray | str) -> np.ndarray | str:
+def _image(recipe: resizing.Recipe, content: bytes | np.ndarray | str) -> np.ndarray | str:
     """The finished image, or why there is none."""
     if isinstance(content, str):
         return content
     try:
-        return faces.apply(recipe, files.decode(content))
+        return resizing.apply(recipe, files.decode(content))
     except PIL.UnidentifiedImageError:
         return "not an image"
     except Exception as error:  # a decoder may raise anything on damaged bytes
@@ -231,18 +231,18 @@ def _blocks(path: Path, shape: tuple, keep: np.ndarray) -> Iterator[np.ndarray]:
 
 
 def _select(
-    pixels: Callable[[np.ndarray], Iterator], keep: np.ndarray, recipe: faces.Recipe, progress: Progress
+    pixels: Callable[[np.ndarray], Iterator], keep: np.ndarray, recipe: resizing.Recipe, progress: Progress
 ) -> tuple[np.ndarray, dict]:
     """Which of the images to `keep` (N,) are no duplicates, and the counts."""
     read = int(keep.sum())
     counts = {"read": read, "unreadable": len(keep) - read, "duplicates": 0, "kept": read}
     if recipe.threshold is not None:
         vectors, done = None, 0  # filled block by block: two copies would be most of the memory
-        for block in map(faces.signatures, pixels(keep)):
+        for block in map(resizing.signatures, pixels(keep)):
             vectors = np.empty((read, *block.shape[1:]), block.dtype) if vectors is None else vectors
             vectors[done : done + len(block)] = block
             done += len(block)
-        similarity = faces.similarity(vectors, report=functools.partial(progress.update, "pairs, in blocks"))
+        similarity = resizing.similarity(vectors, report=functools.partial(progress.update, "pairs, in blocks"))
         keep[keep] = similarity.closest <= recipe.threshold
         counts["kept"] = int(keep.sum())
         counts["duplicates"] = read - counts["kept"]

@@ -1,0 +1,43 @@
+"""Options that a study cannot use are refused where it is made: each function raises a ValueError that names one."""
+
+from pathlib import Path
+
+import numpy as np
+
+from gahr.analysis import performance
+
+
+def require_least(**found: tuple[float, float]) -> None:
+    """Refuse the first option whose (value, least value) is below it."""
+    for name, (value, least) in found.items():
+        if not value >= least:
+            raise ValueError(f"{name} must be at least {least}, got {value}")
+
+
+def require_positive(**values: float) -> None:
+    """Refuse the first option that is not positive."""
+    for name, value in values.items():
+        if not value > 0:
+            raise ValueError(f"{name} must be positive, got {value}")
+
+
+def require_files(**names: str) -> None:
+    """Refuse the first option whose files, joined by "+", are not there."""
+    for option, value in names.items():
+        for name in filter(None, value.split("+")):
+            if not Path(name).is_file():
+                raise ValueError(f"{option}: there is no file {name}")
+
+
+def input_levels(
+    lowest_db: float, highest_db: float, num_levels: int, *, fit_between: tuple[float, float] | None = None
+) -> np.ndarray:
+    """Input PSNRs (S,), dB, equally spaced; ValueError unless they are two, and leave a slope to fit where asked."""
+    require_least(num_levels=(num_levels, 2))
+    levels = np.linspace(lowest_db, highest_db, num_levels)
+    if fit_between is not None and performance.levels_between(levels, fit_between).sum() < 2:
+        raise ValueError(
+            f"fit_between must hold at least two of the levels {', '.join(f'{x:.3g}' for x in levels)} dB, "
+            f"got {tuple(fit_between)}"
+        )
+    return levels

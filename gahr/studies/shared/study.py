@@ -1,0 +1,108 @@
+"""What a study is made of, what it is given and what it says: `Study`, `Run`, `Check` with its numbers and marks."""
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+from gahr.types import Array, Denoiser, NoiseDenoiser
+
+
+class Study(NamedTuple):
+    """One figure."""
+
+    analyze: Callable  # options -> function (runs, key, *, progress, sharding=None) -> {name: array}
+    check: Callable  # ({name: array}, **marks) -> list of Check: theory, measurement and null
+    draw: Callable  # ({name: array}, *, title) -> matplotlib Figure
+
+
+class Run(NamedTuple):
+    """A trained network and its images."""
+
+    denoiser: Denoiser | None  # None where the network is told sigma
+    noise_denoiser: NoiseDenoiser
+    images: Callable[[str, int], Array]  # (subset, number) -> at most that many images (N, H, W, C)
+    data: Mapping[str, Any]  # name and keyword arguments of its image set
+    subset: str = "a"  # that it was trained on
+    set_size: int = 1  # number of distinct training images
+    variant: str = ""  # in words, what sets it apart from runs that differ in subset, set_size and repeat alone
+    repeat: int = 0  # number of the repetition, with initial values and noise of its own
+
+
+class Estimate(NamedTuple):
+    """A measured number, and what is known of its error."""
+
+    mean: float
+    error: float | None = None  # standard error
+    low: float | None = None  # lower end of an interval or range
+    high: float | None = None  # upper end
+
+
+Number = float | Estimate
+Values = Number | Sequence[Number] | Mapping[str, Number]
+
+
+class AtLeast(NamedTuple):
+    """Mark that a value must reach; none where the limit is None."""
+
+    limit: float | None
+
+    def met(self, value: float) -> bool:
+        """Whether a value meets it."""
+        return value >= self.limit
+
+
+class Above(AtLeast):
+    """Mark that a value must exceed."""
+
+    def met(self, value: float) -> bool:
+        """Whether a value meets it."""
+        return value > self.limit
+
+
+class AtMost(AtLeast):
+    """Mark that a value must not exceed."""
+
+    def met(self, value: float) -> bool:
+        """Whether a value meets it."""
+        return value <= self.limit
+
+
+class Between(NamedTuple):
+    """Mark of two ends, both included; none where they are None."""
+
+    limit: tuple[float, float] | None
+
+    def met(self, value: float) -> bool:
+        """Whether a value meets it."""
+        return self.limit[0] <= value <= self.limit[1]
+
+
+def within(margin: float | None, of: float) -> Between:
+    """Mark for |value - of| <= margin; none where the margin is None."""
+    return Between(None if margin is None else (of - margin, of + margin))
+
+
+class Check(NamedTuple):
+    """One line of the table that a study prints. The numbers are data; only `gahr.experiment.report` words them."""
+
+    name: str  # with the unit, where there is one
+    theory: Values | str | None  # what theory or the null gives: numbers, or words where it says no number
+    measured: Values  # where several, the first is held to the mark
+    mark: AtLeast | Between | None = None  # reported without verdict where None, or of no limit
+
+    @property
+    def value(self) -> float:
+        """The number that is held to the mark."""
+        first = self.measured
+        if isinstance(first, Mapping):
+            first = next(iter(first.values()))
+        elif not isinstance(first, Estimate) and isinstance(first, Sequence):
+            first = first[0]
+        return float(first.mean if isinstance(first, Estimate) else first)
+
+    @property
+    def met(self) -> bool | None:
+        """Whether the mark is met; None where there is none."""
+        if self.mark is None or self.mark.limit is None:
+            return None
+        return bool(self.mark.met(self.value)) and not math.isnan(self.value)
