@@ -26,7 +26,7 @@ if __name__ == "__main__":  # before the slow imports
 
 from absl import flags, logging  # noqa: E402
 
-from gahr import command  # noqa: E402
+from gahr.experiment import command  # noqa: E402
 
 FLAGS = flags.FLAGS
 _RECIPE = flags.DEFINE_string("recipe", "plain", "plain, celeba or lsun: what the flags below are where left out.")
