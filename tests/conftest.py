@@ -13,9 +13,10 @@ import pytest
 
 from gahr import training
 from gahr.data import calpha
-from gahr.denoiser import bind
+from gahr.denoiser import bind, network_of
 from gahr.models.layers import initialize
 from gahr.models.unet import UNet
+from gahr.objectives import denoising
 
 jax.config.update("jax_numpy_rank_promotion", "raise")
 jax.config.update(
@@ -48,9 +49,7 @@ def trained(images):
     model, key = UNet(features=8, num_blocks=2), jax.random.key(0)
     variables = with_unit_gains(initialize(model, key, (16, 16, 1)), key)
     optimizer = optax.adam(5e-3)
-    step = jax.jit(
-        training.make_train_step(model.apply, optimizer, training.denoising_loss, lambda key: images(key, 16))
-    )
+    step = jax.jit(training.make_train_step(network_of(model), optimizer, denoising.loss, lambda key: images(key, 16)))
     state = training.init_state(variables, optimizer)
     for _ in range(100):
         state, _ = step(state, key)
