@@ -26,7 +26,7 @@ if __name__ == "__main__":  # before the slow imports
 
 from absl import flags, logging  # noqa: E402
 
-from gahr import command  # noqa: E402
+from gahr.experiment import command  # noqa: E402
 
 FLAGS = flags.FLAGS
 _RECIPE = flags.DEFINE_string("recipe", "plain", "plain, celeba or lsun: what the flags below are where left out.")
@@ -43,11 +43,10 @@ _DEBUG = flags.DEFINE_bool("debug", False, "Show the stack trace of an error.")
 
 
 def _recipe():
-    from gahr.config import suggest
     from gahr.data import resizing
+    from gahr.names import pick
 
-    if _RECIPE.value not in resizing.RECIPES:
-        raise ValueError(f"unknown recipe {_RECIPE.value!r}{suggest(_RECIPE.value, resizing.RECIPES)}")
+    recipe = pick("recipe", resizing.RECIPES, _RECIPE.value)
     given = {field: FLAGS[field].value for field in resizing.Recipe._fields if FLAGS[field].value is not None}
     if "margins" in given:
         try:
@@ -58,7 +57,7 @@ def _recipe():
         if "threshold" in given:
             raise ValueError("--keep_duplicates looks for none, so that --threshold has no use; give one of the two")
         given["threshold"] = None
-    return resizing.RECIPES[_RECIPE.value]._replace(**given)
+    return recipe._replace(**given)
 
 
 def main(argv: list[str]) -> None:

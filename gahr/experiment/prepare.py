@@ -14,8 +14,8 @@ from typing import IO
 import numpy as np
 import PIL
 
+from gahr.data import duplicates, resizing, sources
 from gahr.experiment import storage
-from gahr.data import files, resizing
 from gahr.experiment.progress import Progress
 
 _BLOCK = 512  # images between two notes of how far the work is, at most
@@ -65,7 +65,7 @@ def prepare(
         raise ValueError(f"{out} exists; give another name")
     if source.is_dir() and out.resolve().is_relative_to(source.resolve()):
         raise ValueError(f"{out} lies in the folder of images; give another place")
-    contents = files.open_source(source)
+    contents = sources.open_source(source)
     labels = _labels(contents, groups)
     made = {"source": source.name, "groups": groups and Path(groups).name, **recipe._asdict()}
     made["pillow"] = PIL.__version__  # what resizes
@@ -84,7 +84,7 @@ def prepare(
         return json.loads(str(arrays["counts"]))
 
 
-def _labels(contents: files.Source, groups: str | None) -> np.ndarray | None:
+def _labels(contents: sources.Source, groups: str | None) -> np.ndarray | None:
     if groups is None:
         return None
     if groups.endswith(".npy"):
@@ -113,7 +113,7 @@ def _start(work: Path, claim: str, *, again: bool, progress: Progress) -> None:
 
 
 def _make(
-    contents: files.Source,
+    contents: sources.Source,
     labels: np.ndarray | None,
     made: dict,
     recipe: resizing.Recipe,
@@ -143,7 +143,7 @@ def _make(
 
 
 def _convert(
-    contents: files.Source, recipe: resizing.Recipe, work: Path, shape: tuple, strict: bool, progress: Progress
+    contents: sources.Source, recipe: resizing.Recipe, work: Path, shape: tuple, strict: bool, progress: Progress
 ) -> dict[int, str]:
     """Write all images to `work/pixels`, a block at a time; returns number of image -> why it cannot be read."""
     log, total = work / "log.jsonl", shape[0]
@@ -205,7 +205,7 @@ def _image(recipe: resizing.Recipe, content: bytes | np.ndarray | str) -> np.nda
     if isinstance(content, str):
         return content
     try:
-        return resizing.apply(recipe, files.decode(content))
+        return resizing.apply(recipe, sources.decode(content))
     except PIL.UnidentifiedImageError:
         return "not an image"
     except Exception as error:  # a decoder may raise anything on damaged bytes
@@ -238,11 +238,11 @@ def _select(
     counts = {"read": read, "unreadable": len(keep) - read, "duplicates": 0, "kept": read}
     if recipe.threshold is not None:
         vectors, done = None, 0  # filled block by block: two copies would be most of the memory
-        for block in map(resizing.signatures, pixels(keep)):
+        for block in map(duplicates.signatures, pixels(keep)):
             vectors = np.empty((read, *block.shape[1:]), block.dtype) if vectors is None else vectors
             vectors[done : done + len(block)] = block
             done += len(block)
-        similarity = resizing.similarity(vectors, report=functools.partial(progress.update, "pairs, in blocks"))
+        similarity = duplicates.similarity(vectors, report=functools.partial(progress.update, "pairs, in blocks"))
         keep[keep] = similarity.closest <= recipe.threshold
         counts["kept"] = int(keep.sum())
         counts["duplicates"] = read - counts["kept"]

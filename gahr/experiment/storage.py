@@ -13,8 +13,6 @@ from importlib import metadata
 from pathlib import Path
 from typing import IO, Any
 
-import jax
-
 _PACKAGES = ("gahr", "jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy", "ml-collections", "matplotlib")
 _FREE = ("study.", "checkpoint_seconds", "scale_reason")  # fields that may differ when a run is resumed
 
@@ -90,6 +88,8 @@ def drop_json_lines_after(path: Path, step: int) -> None:
 
 def describe_machine() -> dict:
     """Versions, devices and command, for config.json."""
+    import jax  # slow, and needed for nothing else here
+
     return {
         "command": sys.argv,
         "python": platform.python_version(),
