@@ -11,7 +11,7 @@ Arguments, after the colon:
   seed        of images, initial values and noise
 """
 
-from gahr.config import config_beside, parse_arg, require_positive
+from gahr.config import base, calpha, parse_arg, require_positive
 
 ANALYSIS = {"smoke": dict(num_bases=1, num_images=8), "laptop": dict(num_bases=8, num_images=256)}
 # Directions from the paper's figure 17, which gives no numbers; the sizes were set before the first run.
@@ -21,12 +21,8 @@ MARKS = dict(preserved_energy=0.95, psnr_rise=0.1, dimension_ratio=0.95)
 def get_config(arg=None):
     arg = parse_arg(arg, contour=(1.5, 2.0, 4.0), background=8.0, sigma=0.2, scale="auto", seed=0)
     require_positive(sigma=arg["sigma"])
-    calpha = config_beside(__file__, "calpha")
-    contours = "+".join(f"{alpha:g}" for alpha in arg["contour"])
-    config = calpha(f"alpha={contours},background_alpha={arg['background']},scale={arg['scale']},seed={arg['seed']}")
-    if config.scale == "laptop":
-        for run in config.runs.values():
-            run.optim.num_steps = 2_000
+    data = calpha(arg["contour"], background_alpha=arg["background"])
+    config = base(data, scale=arg["scale"], seed=arg["seed"], num_steps=2_000)
     analysis = dict(sigma=arg["sigma"]) | ANALYSIS.get(config.scale, ANALYSIS["laptop"])
     config.study = dict(name="bases", analysis=analysis, marks=MARKS if config.scale != "smoke" else {})
     return config

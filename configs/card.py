@@ -14,7 +14,7 @@ Arguments, after the colon:
   seed     of images, initial values, noise and probes
 """
 
-from gahr.config import config_beside, parse_arg, refuse_given, require_positive
+from gahr.config import base, calpha, parse_arg, refuse_given, require_positive
 
 ANALYSIS = {
     "smoke": dict(num_images=8, num_fit=64, num_levels=3, num_probes=2),
@@ -33,12 +33,10 @@ def get_config(arg=None):
     else:
         refuse_given(given, "image", "size", belongs_to="weights=")
     require_positive(size=arg["size"])
-    calpha = config_beside(__file__, "calpha")
-    config = calpha(f"alpha={arg['alpha']},scale={arg['scale']},seed={arg['seed']}")
+    config = base({} if arg["weights"] else calpha([arg["alpha"]]), scale=arg["scale"], seed=arg["seed"])
     analysis = {name: arg[name] for name in ("weights", "image", "size")}
     analysis |= ANALYSIS.get(config.scale, ANALYSIS["gpu"])
-    if arg["weights"]:
-        config.runs = {}
-        analysis |= PUBLISHED if config.scale == "laptop" else {}
+    if arg["weights"] and config.scale == "laptop":
+        analysis |= PUBLISHED
     config.study = dict(name="card", analysis=analysis, marks=MARKS if config.scale != "smoke" else {})
     return config

@@ -9,7 +9,7 @@ Arguments, after the colon:
   seed   of images, initial values and noise
 """
 
-from gahr.config import config_beside, parse_arg, require_positive
+from gahr.config import base, parse_arg, require_positive
 
 ANALYSIS = {
     "smoke": dict(num_disks=2, num_images=4, num_levels=6, num_samples=128, num_sigmas=4),
@@ -23,11 +23,7 @@ MARKS = dict(overlap=0.9, dimension_above=5.0)
 def get_config(arg=None):
     arg = parse_arg(arg, sigma=0.04, scale="auto", seed=0)
     require_positive(sigma=arg["sigma"])
-    calpha = config_beside(__file__, "calpha")
-    config = calpha(f"scale={arg['scale']},seed={arg['seed']}")
-    (run,) = (run.to_dict() for run in config.runs.values())
-    run["data"] = {name: run["data"][name] for name in ("subset", "size", "set_size")} | dict(name="disks")
-    config.runs = {"disks": run}
+    config = base({"disks": dict(name="disks")}, scale=arg["scale"], seed=arg["seed"])
     analysis = dict(sigma=arg["sigma"]) | ANALYSIS.get(config.scale, ANALYSIS["gpu"])
     config.study = dict(name="disks", analysis=analysis, marks=MARKS if config.scale != "smoke" else {})
     return config

@@ -14,7 +14,7 @@ Arguments, after the colon:
   seed     of images, initial values and noise
 """
 
-from gahr.config import config_beside, parse_arg, refuse_given, require_positive
+from gahr.config import base, calpha, parse_arg, refuse_given, require_positive
 
 # Marks at 80x80 are 0.95 of the energy and a clear rise of frequency along the basis; smaller images and networks
 # keep the first and are held to half the rank correlation of a Fourier basis.
@@ -29,10 +29,7 @@ def get_config(arg=None):
     elif not arg["image"]:
         refuse_given(given, "size", belongs_to="image= or weights=")
     require_positive(size=arg["size"], sigma=arg["sigma"])
-    calpha = config_beside(__file__, "calpha")
-    config = calpha(f"alpha={arg['alpha']},scale={arg['scale']},seed={arg['seed']}")
-    if arg["weights"]:
-        config.runs = {}
+    config = base({} if arg["weights"] else calpha([arg["alpha"]]), scale=arg["scale"], seed=arg["seed"])
     analysis = {name: arg[name] for name in ("weights", "image", "size", "sigma")}
     config.study = dict(name="eigenbasis", analysis=analysis, marks=MARKS if config.scale != "smoke" else {})
     return config

@@ -10,7 +10,7 @@ Arguments, after the colon:
 The paper's images are 40x40 and its network the BF-CNN; here the UNet of the other figures.
 """
 
-from gahr.config import config_beside, parse_arg
+from gahr.config import base, parse_arg
 
 SIGMA = dict(ray=0.04, waves=0.08)  # the paper's
 ANALYSIS = {"smoke": dict(num_bases=1, num_images=8), "laptop": dict(num_bases=4, num_images=256)}
@@ -20,15 +20,10 @@ MARKS = dict(overlap=0.9, slope_within=0.1)
 
 def get_config(arg=None):
     arg = parse_arg(arg, scale="auto", seed=0)
-    calpha = config_beside(__file__, "calpha")
-    config = calpha(f"scale={arg['scale']},seed={arg['seed']}")
-    (run,) = (run.to_dict() for run in config.runs.values())
-    data = {name: run["data"][name] for name in ("subset", "size", "set_size")}
+    config = base({name: dict(name=name) for name in SIGMA}, scale=arg["scale"], seed=arg["seed"], num_steps=2_000)
     if config.scale in ("gpu", "paper"):
-        data["size"] = 40
-    if config.scale == "laptop":
-        run["optim"]["num_steps"] = 2_000
-    config.runs = {name: run | dict(data=dict(name=name) | data) for name in SIGMA}
+        for run in config.runs.values():
+            run.data.size = 40
     analysis = dict(sigma=SIGMA) | ANALYSIS.get(config.scale, ANALYSIS["laptop"])
     config.study = dict(name="lowdim", analysis=analysis, marks=MARKS if config.scale != "smoke" else {})
     return config

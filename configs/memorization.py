@@ -17,12 +17,16 @@ the colon; several values are joined by "+":
   set_sizes  numbers N of training images
   repeats    networks per N, subset and variant, with initial values and noise of their own
   average    decay of the parameter average; 0, the default, keeps none, since an average hides memorization
+  model      unet or bfcnn; the depth of a UNet follows the side where there are several
   alpha      exponent of the C^alpha images, for data=calpha alone
   scale      smoke, laptop, gpu or paper; left out, gpu where there is an accelerator, else laptop
   seed       of images, initial values and noise
 """
 
-from gahr.config import config_beside, given_names, parse_arg, refuse_given, require_positive, suggest
+import itertools
+
+from gahr.config import base, calpha, given_names, num_blocks, parse_arg, refuse_given, require_positive
+from gahr.names import suggest
 
 SCALES = {
     "paper": dict(size=(80,), features=(64,), set_sizes=(1, 10, 100, 1_000, 10_000, 100_000)),
@@ -32,7 +36,7 @@ SCALES = {
 }
 # Which image a sample becomes is decided where the noise is large. The weight 1 / sigma^2 of the other laptop configs
 # leaves that untrained, so that ten images are memorized below sigma = 0.1 only; no weight does so with small noise.
-NOISE = {"laptop": dict(law="log_uniform", weighting="inverse_sigma", sigma_min=0.01, sigma_max=1.0)}
+OBJECTIVE = {"laptop": dict(weighting="inverse_sigma")}
 OPTIM = {
     "laptop": dict(batch_size=32, num_steps=2_500, peak=2e-3),
     # The published initial gains make the first networks the identity, from which no sample moves.
@@ -68,6 +72,7 @@ def get_config(arg=None):
         set_sizes=(0,),
         repeats=1,
         average=0.0,
+        model="unet",
         alpha=3.0,
         scale="auto",
         seed=0,
@@ -79,10 +84,8 @@ def get_config(arg=None):
             refuse_given(given, *names, belongs_to=f"data={data}")
     if arg["data"] == "file" and not arg["path"]:
         raise ValueError("data=file needs path=")
-    require_positive(repeats=arg["repeats"], alpha=arg["alpha"])
-    calpha = config_beside(__file__, "calpha")
-    config = calpha(f"alpha={arg['alpha']},scale={arg['scale']},seed={arg['seed']}")
-    (base,) = (run.to_dict() for run in config.runs.values())
+    require_positive(repeats=arg["repeats"])
+    config = base({"run": _data(arg)}, scale=arg["scale"], seed=arg["seed"], model=arg["model"])
     named = given_names(given)
     grid = {name: arg[name] if name in named else value for name, value in SCALES[config.scale].items()}
     for name, values in grid.items():
@@ -90,19 +93,19 @@ def get_config(arg=None):
             raise ValueError(f"{name} must be different whole numbers from 1, got {'+'.join(map(str, values))}")
 
     runs = {}
-    for size in grid["size"]:
-        for features in grid["features"]:
-            for repeat in range(arg["repeats"]):
-                variant = f"size{size}_features{features}" + (f"_repeat{repeat}" if arg["repeats"] > 1 else "")
-                for number in sorted(grid["set_sizes"]):
-                    for subset in ("a", "b"):
-                        run = {section: dict(values) for section, values in base.items()}
-                        run["data"] = _data(arg, base["data"]) | dict(size=size, set_size=number, subset=subset)
-                        run["model"] |= dict(features=features)
-                        if config.scale in NOISE:
-                            run["noise"] = NOISE[config.scale]
-                        run["optim"] |= OPTIM.get(config.scale, {}) | dict(average=arg["average"])
-                        runs[f"{variant}_n{number}_{subset}"] = run
+    for size, features, repeat, number, subset in itertools.product(
+        grid["size"], grid["features"], range(arg["repeats"]), sorted(grid["set_sizes"]), ("a", "b")
+    ):
+        run = config.runs.run.to_dict()
+        run |= dict(variant=f"size {size}, features {features}", repeat=repeat, set_size=number, subset=subset)
+        run["data"] |= dict(size=size)
+        run["model"] |= dict(features=features)
+        if len(grid["size"]) > 1 and arg["model"] == "unet":
+            run["model"] |= dict(num_blocks=num_blocks(size))
+        run["objective"] |= OBJECTIVE.get(config.scale, {})
+        run["optim"] |= OPTIM.get(config.scale, {}) | dict(average=arg["average"])
+        which = f"_repeat{repeat}" if arg["repeats"] > 1 else ""
+        runs[f"size{size}_features{features}{which}_n{number}_{subset}"] = run
     config.runs = runs
     patch = max(side for side in range(1, 5) if all(size % side == 0 for size in grid["size"]))
     marks = _marks(grid["set_sizes"]) if config.scale != "smoke" else dict(transition={}, twins={})
@@ -120,9 +123,7 @@ def _marks(set_sizes):
     return {study: {name: marks[name] for name in marks if name not in left_out} for study, marks in MARKS.items()}
 
 
-def _data(arg, base):
+def _data(arg):
     if arg["data"] == "file":
         return {"name": "file"} | {field: arg[field] for field in ("path", "split", "num_test", "channels")}
-    if arg["data"] == "disks":
-        return dict(name="disks")
-    return {name: base[name] for name in ("name", "alpha", "background_alpha")}
+    return dict(name="disks") if arg["data"] == "disks" else next(iter(calpha([arg["alpha"]]).values()))

@@ -10,7 +10,7 @@ Arguments, after the colon:
   seed   of images, initial values and noise
 """
 
-from gahr.config import config_beside, parse_arg, require_positive
+from gahr.config import base, calpha, parse_arg, require_positive
 
 ANALYSIS = {
     "smoke": dict(num_bases=1, num_images=8, wiener_images=64),
@@ -23,12 +23,9 @@ MARKS = dict(psnr_loss=3.0, slope_loss=0.1, dimension_ratio=1.5)
 def get_config(arg=None):
     arg = parse_arg(arg, alpha=3.0, sigma=0.3, scale="auto", seed=0)
     require_positive(sigma=arg["sigma"])
-    calpha = config_beside(__file__, "calpha")
-    config = calpha(f"alpha={arg['alpha']},scale={arg['scale']},seed={arg['seed']}")
-    (run,) = (run.to_dict() for run in config.runs.values())
-    if config.scale == "laptop":
-        run["optim"]["num_steps"] = 2_000
-    config.runs = {"plain": run, "shuffled": run | dict(data=run["data"] | dict(name="shuffled"))}
+    (plain,) = calpha([arg["alpha"]]).values()
+    data = {"plain": plain, "shuffled": plain | dict(name="shuffled")}
+    config = base(data, scale=arg["scale"], seed=arg["seed"], num_steps=2_000)
     analysis = dict(sigma=arg["sigma"]) | ANALYSIS.get(config.scale, ANALYSIS["laptop"])
     config.study = dict(name="shuffled", analysis=analysis, marks=MARKS if config.scale != "smoke" else {})
     return config

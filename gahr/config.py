@@ -1,25 +1,127 @@
-"""The string after the colon of `--config FILE.py:name=value,...`, and the scales. Uses no JAX by itself."""
+"""What configs are made of: the string after the colon of `--config FILE.py:name=value,...`, scales, recipes. No JAX."""
 
-import difflib
-import runpy
-from collections.abc import Callable, Iterable
-from pathlib import Path
+import math
+from collections.abc import Iterable, Mapping
 from typing import Any
 
+from ml_collections import ConfigDict
+
+from gahr.names import pick, suggest
+
+# The published recipe: quadratic noise law, no weighting, halving learning rate, 391,000 steps of 512 images.
+_PAPER = dict(
+    size=80,
+    set_size=100_000,
+    model=dict(features=64, gain_init="published", dtype="float32"),
+    objective=dict(name="denoising", law="quadratic", weighting="none", sigma_min=0.0, sigma_max=1.0),
+    optim=dict(
+        name="adam", batch_size=512, num_steps=391_000, schedule="halving", peak=1e-3, warmup=0, average=0.0
+    ),
+)
+# With fewer steps the published recipe leaves small noise untrained: few of its squared errors come from
+# there. A log-uniform law and the weight 1 / sigma^2 make every input PSNR count alike, and a cosine ends
+# at a learning rate of zero.
+_SHORT = dict(
+    objective=dict(law="log_uniform", weighting="inverse_variance", sigma_min=0.01),
+    optim=dict(schedule="cosine"),
+)
+_RECIPES = {
+    "paper": {},
+    "gpu": dict(objective=_SHORT["objective"], optim=_SHORT["optim"] | dict(batch_size=128, num_steps=20_000)),
+    "laptop": dict(
+        size=32,
+        model=dict(features=16),
+        objective=_SHORT["objective"],
+        optim=_SHORT["optim"] | dict(batch_size=32, num_steps=4_000, peak=2e-3),
+    ),
+    "smoke": dict(
+        size=16,
+        set_size=64,
+        model=dict(features=8),
+        objective=_SHORT["objective"],
+        optim=_SHORT["optim"] | dict(batch_size=8, num_steps=20, peak=2e-3),
+    ),
+}
+_DEPTHS = {  # network -> field of its depth, and the depth at each scale
+    "unet": ("num_blocks", {"paper": 3, "gpu": 3, "laptop": 2, "smoke": 1}),
+    "bfcnn": ("num_layers", {"paper": 21, "gpu": 21, "laptop": 12, "smoke": 4}),
+}
 SCALES = ("smoke", "laptop", "gpu", "paper")
 
 
-def suggest(name: str, allowed: Iterable[str]) -> str:
-    """'; did you mean X?' for the nearest allowed name, followed by all of them."""
-    allowed = list(allowed)
-    near = difflib.get_close_matches(name, allowed, n=1)
-    hint = f"; did you mean {near[0]}?" if near else ""
-    return f"{hint} (allowed: {', '.join(allowed)})"
+def num_blocks(size: int) -> int:
+    """Poolings of a UNet for images of a side: 1, 2, 3, 4 for 20, 40, 80, 160 pixels (arXiv:2310.02557, table 1), or fewer
+    where the side is not divisible so often.
+    """
+    wanted = max(1, round(math.log2(size / 10)))
+    return next((depth for depth in range(wanted, 1, -1) if size % 2**depth == 0), 1)
 
 
-def config_beside(file: str, name: str) -> Callable[[str], Any]:
-    """`get_config` of NAME.py in the folder of `file`, for configs that share the runs of another."""
-    return runpy.run_path(str(Path(file).with_name(f"{name}.py")))["get_config"]
+def base(
+    data: Mapping[str, Mapping[str, Any]], *, scale: str, seed: int = 0, model: str = "unet", num_steps: int | None = None
+) -> ConfigDict:
+    """A config without its study: one run for each image set, of the size, network and training of a scale.
+
+    Args:
+      data: run name -> name and options of its image set, without the size.
+      scale: one of `SCALES`, or "auto" (`choose_scale`).
+      seed: of images, initial values and noise.
+      model: "unet" or "bfcnn".
+      num_steps: training steps at laptop scale, instead of its own.
+
+    Returns:
+      ConfigDict of scale, scale_reason, seed, checkpoint_seconds and runs.
+
+    Raises:
+      ValueError: unknown scale or model.
+    """
+    scale, reason = choose_scale(scale)
+    recipe = {
+        name: value | _RECIPES[scale].get(name, {}) if isinstance(value, dict) else _RECIPES[scale].get(name, value)
+        for name, value in _PAPER.items()
+    }
+    if num_steps is not None and scale == "laptop":
+        recipe["optim"] = recipe["optim"] | dict(num_steps=num_steps)
+    depth, depths = pick("model", _DEPTHS, model)
+    runs = {
+        name: dict(
+            variant="",
+            repeat=0,
+            subset="a",
+            set_size=recipe["set_size"],
+            data=dict(options) | dict(size=recipe["size"]),
+            model=dict(name=model) | recipe["model"] | {depth: depths[scale]},
+            objective=dict(recipe["objective"]),
+            optim=dict(recipe["optim"]),
+        )
+        for name, options in data.items()
+    }
+    return ConfigDict(dict(scale=scale, scale_reason=reason, seed=seed, checkpoint_seconds=60.0, runs=runs))
+
+
+def calpha(alphas: Iterable[float], *, background_alpha: float | None = None) -> dict[str, dict[str, Any]]:
+    """Run name -> C^alpha images, for `base`: one run for each exponent of the contours.
+
+    Args:
+      alphas: exponents.
+      background_alpha: exponent of the backgrounds; that of the contours where None.
+
+    Raises:
+      ValueError: an exponent that is not positive, or two that are one.
+    """
+    alphas = list(alphas)
+    for alpha in alphas:
+        require_positive(alpha=alpha)
+    if background_alpha is not None:
+        require_positive(background_alpha=background_alpha)
+    names = [f"alpha{alpha:g}".replace(".", "_") for alpha in alphas]  # ConfigDict allows no dots in names
+    if len(set(names)) < len(names):
+        raise ValueError(f"alpha holds one exponent twice, or two that round to one name: {', '.join(names)}")
+    backgrounds = [alpha if background_alpha is None else background_alpha for alpha in alphas]
+    return {
+        name: dict(name="calpha", alpha=alpha, background_alpha=background)
+        for name, alpha, background in zip(names, alphas, backgrounds, strict=True)
+    }
 
 
 def parse_arg(arg: str | None, **defaults: Any) -> dict[str, Any]:

@@ -27,19 +27,26 @@ from pathlib import Path  # noqa: E402
 from absl import flags, logging  # noqa: E402
 from ml_collections import config_flags  # noqa: E402
 
-from gahr import command, memory  # noqa: E402
+from gahr.experiment import command, memory  # noqa: E402
 
 FLAGS = flags.FLAGS
 _CONFIG = config_flags.DEFINE_config_file(
     "config",
     None,
     "Config file, with arguments after a colon, which its first lines list: those of calpha.py are alpha, "
-    "background_alpha, scale and seed.",
+    "background_alpha, model, scale and seed.",
 )
 _WORKDIR = flags.DEFINE_string("workdir", None, "Run directory; left out, runs/NAME-ARGUMENTS.")
 _ONLY = flags.DEFINE_string("only", None, "Train only the runs whose names match this pattern, and do not draw.")
 _DRY_RUN = flags.DEFINE_bool("dry_run", False, "Print what would be done, with memory and time, and stop.")
 _PROGRESS = flags.DEFINE_enum("progress", "auto", ["auto", "plain", "off"], "Bars, plain lines, or nothing.")
+_DISTRIBUTED = flags.DEFINE_bool(
+    "distributed", False, "This is one of several processes that train together; where the cluster's environment does not say "
+    "which, the next three do."
+)  # fmt: skip
+_COORDINATOR = flags.DEFINE_string("coordinator", None, "HOST:PORT of the first process.")
+_NUM_PROCESSES = flags.DEFINE_integer("num_processes", None, "How many processes there are.", 1)
+_PROCESS_ID = flags.DEFINE_integer("process_id", None, "Number of this one, from 0.", 0)
 _DEBUG = flags.DEFINE_bool("debug", False, "Show the stack trace of an error.")
 
 
@@ -60,15 +67,26 @@ def _use_compile_cache() -> None:
     jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
 
 
+def _join_others(hosts) -> None:
+    others = {"coordinator": _COORDINATOR.value, "num_processes": _NUM_PROCESSES.value, "process_id": _PROCESS_ID.value}
+    if _DISTRIBUTED.value:
+        hosts.join(**others)
+    elif given := [name for name, value in others.items() if value is not None]:
+        raise ValueError(f"--{given[0]} belongs to --distributed")
+
+
 def _listen_for_stops(progress) -> None:
     def stop(signum, frame):
         if progress.stop_requested and signum == signal.SIGINT:
             os._exit(130)
         progress.stop_requested = True
         os.write(2, b"\nstopping at the next step; Ctrl-C again leaves at once without saving\n")
+        if _DISTRIBUTED.value:
+            os.kill(os.getpid(), signal.SIGTERM)  # whose handler is JAX's, which tells the other processes
 
     signal.signal(signal.SIGINT, stop)
-    signal.signal(signal.SIGTERM, stop)
+    if not _DISTRIBUTED.value:
+        signal.signal(signal.SIGTERM, stop)
 
 
 def main(argv: list[str]) -> None:
@@ -79,32 +97,33 @@ def main(argv: list[str]) -> None:
     memory.keep()
     _use_compile_cache()
     from gahr import experiment
-    from gahr.experiment import estimate, report
+    from gahr.experiment import estimate, hosts, report
     from gahr.experiment.progress import Interrupted, Progress
 
-    config, workdir = _CONFIG.value, _workdir()
-    with Progress(_PROGRESS.value) as progress:
+    _join_others(hosts)
+    workdir = _workdir()
+    with Progress(_PROGRESS.value if hosts.is_first() else "off") as progress:
         _listen_for_stops(progress)
-        only = _ONLY.value or "*"
-        experiment.check(config, workdir, only=only)
-        for line in estimate.summary(config, workdir, only=only):
+        planned = experiment.plan(_CONFIG.value, workdir, only=_ONLY.value or "*")
+        for line in estimate.summary(planned):
             progress.line(line)
         if _DRY_RUN.value:
-            print(estimate.details(config, workdir, only=only))
+            print(estimate.details(planned))
             return
         try:
-            experiment.train(config, workdir, only=only, progress=progress)
+            experiment.train_planned(planned, progress=progress)
             if _ONLY.value:
                 progress.line("trained; call again without --only to analyse and draw")
                 return
-            checks = experiment.study(config, workdir, progress=progress)
+            checks = experiment.study_planned(planned, progress=progress)
         except Interrupted:
             print(f"stopped and saved; resume with: {shlex.join([sys.executable, *sys.argv])}", file=sys.stderr)
             return
-    print(report.table(checks))
-    if short := report.shortfall(checks):
-        print(short)
-    print(f"figures: {workdir / 'figures'}   report: {workdir / 'report.md'}")
+    if hosts.is_first():
+        print(report.table(checks))
+        if short := report.shortfall(checks):
+            print(short)
+        print(f"figures: {workdir / 'figures'}   report: {workdir / 'report.md'}")
 
 
 def _parse(argv: list[str]) -> list[str]:

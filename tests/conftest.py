@@ -85,7 +85,7 @@ def noisy(images):
 
 @pytest.fixture
 def launch(monkeypatch, capfd):
-    """Function (program, *arguments) -> what a program of `launch/` did, run here, since to start Python takes seconds."""
+    """Function (program, *arguments) -> what a program of `launch/` did, run here: to start Python takes seconds."""
     app.define_help_flags()  # once for all, unlike those of the programs
     monkeypatch.chdir(ROOT)
     monkeypatch.setattr("gahr.experiment.memory.keep", lambda: None)

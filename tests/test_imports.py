@@ -12,7 +12,8 @@ MATHEMATICS = ARITHMETIC | {"blocks"}
 BELOW_STUDIES = MATHEMATICS | {"training", "data", "models", "objectives", "sampling", "analysis", "classical"}
 ALLOWED = {  # module or folder of gahr -> those it may import, besides its own folder
     "": set(),
-    **dict.fromkeys(WORDS, set()),
+    "types": set(),
+    "names": set(),
     "config": {"names"},
     **dict.fromkeys(("noise", "metrics", "denoiser", "blocks"), WORDS | {"denoiser"}),
     **dict.fromkeys(("data", "models"), WORDS),

@@ -1,15 +1,19 @@
 """Saving: checkpoints of a TrainState (Orbax) and finished denoisers as plain arrays (safetensors)."""
 
+import contextlib
 import json
 import logging
+from collections.abc import Iterator
 from pathlib import Path
 
 import jax
 import numpy as np
 import orbax.checkpoint as ocp
+from flax.traverse_util import flatten_dict, unflatten_dict
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
+from gahr.training import TrainState
 from gahr.types import PyTree
 
 _FORMAT_VERSION = 1
@@ -50,10 +54,27 @@ class Checkpoints:
           ValueError: the files are missing, truncated or of other shapes.
         """
         target = jax.tree.map(ocp.utils.to_shape_dtype_struct, like)
-        try:
+        with self._readable(step):
             return self._manager.restore(step, args=ocp.args.StandardRestore(target))
+
+    @contextlib.contextmanager
+    def _readable(self, step: int) -> Iterator[None]:
+        try:
+            yield
         except Exception as error:  # Orbax and its storage layer raise many types for a damaged file
             raise ValueError(f"checkpoint {self.directory / str(step)} cannot be read: {error}") from error
+
+    def restore_alone(self, step: int) -> TrainState:
+        """State of `step` with plain arrays, for who knows neither its shapes nor the optimizer.
+
+        Raises:
+          ValueError: as `restore`.
+        """
+        directory = self.directory / str(step) / "default"
+        with self._readable(step), ocp.PyTreeCheckpointer() as reader:
+            stored = reader.metadata(directory).item_metadata.tree
+            plain = jax.tree.map(lambda _: ocp.RestoreArgs(restore_type=np.ndarray), stored)
+            return TrainState(**reader.restore(directory, restore_args=plain))
 
     def restore_newest(self, like: PyTree) -> tuple[PyTree | None, list[str]]:
         """Newest state that can be read, and a line about each newer one that could not.
@@ -93,8 +114,7 @@ def export_arrays(variables: PyTree, description: dict) -> bytes:
     Returns:
       The bytes to write; `import_arrays` reads the file.
     """
-    flat, _ = jax.tree.flatten_with_path(variables)
-    arrays = {"/".join(str(part.key) for part in parts): np.ascontiguousarray(leaf) for parts, leaf in flat}
+    arrays = {name: np.ascontiguousarray(leaf) for name, leaf in flatten_dict(variables, sep="/").items()}
     header = json.dumps({"version": _FORMAT_VERSION, **description})
     return save(arrays, metadata={"gahr": header})  # one entry: several come in an order that varies
 
@@ -113,11 +133,4 @@ def import_arrays(path: Path) -> tuple[PyTree, dict]:
         raise ValueError(f"{path} cannot be read: {error}") from error
     if description.get("version") != _FORMAT_VERSION:
         raise ValueError(f"{path} is not a gahr denoiser of format version {_FORMAT_VERSION}")
-    variables: dict = {}
-    for name, array in arrays.items():
-        *parents, last = name.split("/")
-        node = variables
-        for parent in parents:
-            node = node.setdefault(parent, {})
-        node[last] = jax.numpy.asarray(array)
-    return variables, description
+    return unflatten_dict({name: jax.numpy.asarray(array) for name, array in arrays.items()}, sep="/"), description

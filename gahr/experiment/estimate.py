@@ -3,18 +3,18 @@
 import json
 import math
 import time
-from collections.abc import Mapping
-from pathlib import Path
+from collections.abc import Iterator
 
-import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from gahr import experiment
-from gahr.experiment.build import build, new_state, train_step_of
 from gahr.config import SCALES
+from gahr.denoiser import bind_told
+from gahr.experiment import build
 from gahr.experiment.loop import compile_step
-from gahr.models.layers import Conv, Upsample
+from gahr.experiment.plan import Plan
+from gahr.models.layers import initialize
+from gahr.types import NoiseDenoiser
 
 _TRAINING_SHARE = 0.5  # of the matrix-product rate that a training step is assumed to reach
 _PASSES = 3  # forward, input gradient and weight gradient
@@ -32,32 +32,42 @@ def matmul_rate(*, size: int = 1024, repeats: int = 3) -> float:
     return 2 * size**3 / best
 
 
-def forward_operations(model: nn.Module, image_shape: tuple[int, int, int]) -> int:
-    """Operations of the convolutions and upsampling products for one image, a multiply-add counted as 2."""
-    total = 0
-
-    def count(call, args, kwargs, context):
-        nonlocal total
-        out = call(*args, **kwargs)
-        if isinstance(context.module, Conv | Upsample):
-            taps = 9 if isinstance(context.module, Conv) else 1
-            total += 2 * out.size * taps * args[0].shape[-1]
-        return out
-
-    with nn.intercept_methods(count):
-        jax.eval_shape(model.init, jax.random.key(0), jax.ShapeDtypeStruct((1, *image_shape), jnp.float32))
-    return total
+def operations(noise_denoiser: NoiseDenoiser, image_shape: tuple[int, int, int]) -> int:
+    """Operations of the convolutions and matrix products for one image, a multiply-add counted as 2, borders as inside."""
+    noisy, sigma = jax.ShapeDtypeStruct(image_shape, jnp.float32), jax.ShapeDtypeStruct((), jnp.float32)
+    return sum(_counted(jax.make_jaxpr(noise_denoiser)(noisy, sigma).jaxpr))
 
 
-def training_seconds(config: Mapping, workdir: Path, *, only: str = "*") -> float:
+def _counted(jaxpr: jax.extend.core.Jaxpr) -> Iterator[int]:
+    for equation in jaxpr.eqns:
+        kind, inputs = equation.primitive.name, [variable.aval for variable in equation.invars]
+        if kind == "conv_general_dilated":
+            features = inputs[1].shape[equation.params["dimension_numbers"].rhs_spec[0]]
+            yield 2 * equation.outvars[0].aval.size * inputs[1].size // features
+        elif kind == "dot_general":
+            (summed, _), _ = equation.params["dimension_numbers"]
+            yield 2 * equation.outvars[0].aval.size * math.prod(inputs[0].shape[axis] for axis in summed)
+        # of a choice, such as one form for each platform, the last: it is the plain one
+        inner = [value[-1] if isinstance(value, tuple) and value else value for value in equation.params.values()]
+        for value in inner:
+            if hasattr(value, "jaxpr") or hasattr(value, "eqns"):
+                yield from _counted(getattr(value, "jaxpr", value))
+
+
+def forward_operations(parts: build.Parts) -> int:
+    """`operations` of the network of a run."""
+    variables = jax.eval_shape(lambda: initialize(parts.model, jax.random.key(0), parts.dataset.shape))
+    return operations(bind_told(parts.model, variables), parts.dataset.shape)
+
+
+def training_seconds(planned: Plan) -> float:
     """Expected time here of what is left to train, from its operations and the matrix-product rate."""
-    operations = 0.0
-    for name in experiment.chosen(config, only=only):
-        run, parts = config["runs"][name], build(config, name)
-        images = run["optim"]["batch_size"] * run["optim"]["num_steps"]
-        left = 1 - experiment.share_done(config, workdir, name)
-        operations += left * _PASSES * forward_operations(parts.model, parts.image_shape) * images
-    return operations / (matmul_rate() * _TRAINING_SHARE)
+    total = 0.0
+    for name in planned.chosen:
+        parts = planned.runs[name]
+        images = parts.recipe.batch_size * parts.recipe.num_steps
+        total += (1 - planned.share_done(name)) * _PASSES * forward_operations(parts) * images
+    return total / (matmul_rate() * _TRAINING_SHARE)
 
 
 def duration(seconds: float) -> str:
@@ -68,40 +78,41 @@ def duration(seconds: float) -> str:
     return f"{max(1, round(seconds))} seconds"
 
 
-def summary(config: Mapping, workdir: Path, *, only: str = "*") -> list[str]:
-    """What will run, why at this scale, for how long, and where it goes: two lines."""
-    place = f"run directory {workdir}; the same command resumes it"
-    count = len(experiment.chosen(config, only=only))
+def summary(planned: Plan) -> list[str]:
+    """What will run, why at this scale, for how long, and where it goes: two lines, and what else is to be known."""
+    place = f"run directory {planned.workdir}; the same command resumes it"
+    count, scale = len(planned.chosen), planned.config["scale"]
     if not count:
         return ["nothing to train", place]
-    expected = duration(training_seconds(config, workdir, only=only))
-    others = "|".join(scale for scale in SCALES if scale != config["scale"])
+    others = "|".join(other for other in SCALES if other != scale)
     return [
-        f"scale {config['scale']} ({config['scale_reason']}): {count} network{'s' * (count > 1)}, about {expected} of "
-        f"training on this machine; for another, add scale={others} after the colon of --config",
+        f"scale {scale} ({planned.config['scale_reason']}): {count} network{'s' * (count > 1)}, about "
+        f"{duration(training_seconds(planned))} of training on this machine; for another, add scale={others} after the "
+        "colon of --config",
         place,
+        *planned.notes,
     ]
 
 
-def details(config: Mapping, workdir: Path, *, only: str = "*") -> str:
-    """Resolved config, devices, and for each run that matches its parameter table, shapes, memory and time."""
+def details(planned: Plan) -> str:
+    """Resolved config, devices, and for each run to train its parameter table, shapes, memory and time."""
     devices = ", ".join(str(device) for device in jax.devices())
-    lines = [json.dumps(experiment.plain(config), indent=2), f"devices: {devices}"]
-    for name in experiment.chosen(config, only=only):
-        run, parts = config["runs"][name], build(config, name)
-        state = jax.eval_shape(lambda parts=parts: new_state(parts))
+    lines = [json.dumps(planned.config, indent=2), f"devices: {devices}"]
+    for name in planned.chosen:
+        parts = planned.runs[name]
+        state = jax.eval_shape(lambda parts=parts: build.new_state(parts))
         flat, _ = jax.tree.flatten_with_path(state.params)
-        lines.append(f"\nrun {name}: {run['optim']['batch_size']} images of {parts.image_shape} a step")
+        lines.append(f"\nrun {name}: {parts.recipe.batch_size} images of {parts.dataset.shape} a step")
         for path, leaf in flat:
             label = "/".join(part.key for part in path)
             lines.append(f"  {label:<32} {leaf.shape!s:<22} {leaf.size:>12,}")
         lines.append(f"  {'parameters':<32} {'':<22} {sum(leaf.size for _, leaf in flat):>12,}")
-        if experiment.finished(workdir, name):
+        if planned.finished(name):
             lines.append("  already trained")
             continue
-        compiled = compile_step(train_step_of(parts), state, parts.key)
+        compiled = compile_step(build.train_step_of(parts), state, parts.key)
         memory = compiled.memory_analysis()
         size = (memory.temp_size_in_bytes + memory.argument_size_in_bytes) / 2**20
         lines.append(f"  memory of a training step: about {size:,.0f} MiB per device")
-    lines.append(f"\nestimated training time here: {duration(training_seconds(config, workdir, only=only))}")
+    lines.append(f"\nestimated training time here: {duration(training_seconds(planned))}")
     return "\n".join(lines)

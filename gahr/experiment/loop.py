@@ -8,13 +8,14 @@ import jax.numpy as jnp
 import numpy as np
 from jax.tree_util import Partial
 
+from gahr.experiment import hosts
 from gahr.experiment.checkpoint import Checkpoints
 from gahr.experiment.progress import Interrupted, Progress
 from gahr.training import TrainState
 from gahr.types import Array, Key, PyTree
 
 _LOG_SECONDS = 5.0
-_EVALUATION_SHARE = 0.05  # of the wall time, at most
+_TRIAL = 5  # steps that are timed, after the first
 
 
 def fit(
@@ -34,8 +35,10 @@ def fit(
 ) -> TrainState:
     """Train from `state` to `num_steps`, saving as it goes.
 
-    A checkpoint is written every `checkpoint_seconds`, at the end and when a stop is asked for, and only of a state
-    that is finite, as all its losses and gradients so far were. Logging and checkpoints never change what is computed.
+    A checkpoint is written about every `checkpoint_seconds`, at the end and when a stop is asked for, and only of a
+    state that is finite, as all its losses and gradients so far were. Logging and checkpoints never change what is
+    computed. On several hosts all do the same at the same steps: how many steps make so many seconds is what the first
+    host has measured on the first ones, and a stop is heard where all agree on the step.
 
     Args:
       state: state to start from, as new or as restored; its memory is reused.
@@ -46,7 +49,7 @@ def fit(
       num_steps: total number of steps, those already done included.
       batch_size, set_size: images per step and per epoch, for the counts shown.
       checkpoints: where to save.
-      evaluate: measures a state, for the log; costs at most 5 % of the time.
+      evaluate: measures a state, with every checkpoint.
       record: takes each log record, a dictionary with "step".
       progress: shows the log and asks for stops.
       checkpoint_seconds: time between checkpoints: what a killed run loses at most.
@@ -58,32 +61,38 @@ def fit(
       Interrupted: a stop was asked for; the state has been saved.
       FloatingPointError: a loss, gradient or parameter was not finite; names run and step.
     """
-    step = int(state.step)
+    start = step = int(state.step)
     if step >= num_steps:
         return state
     train_step = train_step if isinstance(train_step, Partial) else Partial(train_step)
     compiled = compile_step(train_step, state, key)
-    log = _Log(name, num_steps, batch_size, set_size, step, record, progress, evaluate)
+    log = _Log(batch_size, set_size, step, record)
     pending: list[dict] = []
-    saved = logged = time.monotonic()
+    log_every = save_every = num_steps  # until the trial is over
+    trial = time.monotonic()
     while step < num_steps:
         state, metrics = compiled(train_step, state, key)
         step += 1
         pending.append(metrics)
         if len(pending) > 1:
             jax.block_until_ready(pending[-2])  # one step ahead of the device, not more
-        now = time.monotonic()
-        leave = progress.stop_requested or step == num_steps
-        save = leave or now - saved > checkpoint_seconds
-        if save or step == log.first + 1 or now - logged > _LOG_SECONDS:
+        if step == start + 1:
+            jax.block_until_ready(metrics)
+            trial = time.monotonic()
+        elif step == start + 1 + _TRIAL:
+            one = hosts.agree(max(time.monotonic() - trial, 1e-9) / _TRIAL)
+            log_every, save_every = (max(1, round(seconds / one)) for seconds in (_LOG_SECONDS, checkpoint_seconds))
+        leave = hosts.stop_agreed(progress.stop_requested, step) or step == num_steps
+        save = leave or (step - start) % save_every == 0
+        if save or step == start + 1 or (step - start) % log_every == 0:
             metrics = _finite(pending, name, step, checkpoints)
             if save and not _is_finite((state.params, state.batch_stats, state.average)):
                 raise _not_finite("a parameter is not finite", name, step, checkpoints)
-            log(state, step, metrics)
-            pending, logged = [], time.monotonic()
+            log(step, metrics, evaluate(state) if save or step == start + 1 else {})
+            pending = []
+        progress.update(name, step, num_steps, note=log.note)
         if save:
             checkpoints.save(state, step)
-            saved = time.monotonic()
         if leave and step < num_steps:
             raise Interrupted
     return state
@@ -95,17 +104,15 @@ def compile_step(train_step: Partial, state: TrainState, key: Key) -> jax.stages
 
 
 class _Log:
-    """Writes and shows records, with the evaluation as often as its cost allows."""
+    """Writes records, and words them."""
 
-    def __init__(self, name, num_steps, batch_size, set_size, first, record, progress, evaluate):
-        self.first = first
-        self._name, self._num_steps, self._batch_size, self._set_size = name, num_steps, batch_size, set_size
-        self._record, self._progress, self._evaluate = record, progress, evaluate
+    def __init__(self, batch_size: int, set_size: int, first: int, record: Callable[[dict], None]):
+        self.note = ""
+        self._batch_size, self._set_size, self._record = batch_size, set_size, record
         self._last = (time.monotonic(), first)
-        self._next_evaluation = 0.0
         self._measured: dict[str, float] = {}
 
-    def __call__(self, state: TrainState, step: int, metrics: dict[str, np.ndarray]) -> None:
+    def __call__(self, step: int, metrics: dict[str, np.ndarray], measured: dict[str, float]) -> None:
         now = time.monotonic()
         rate = self._batch_size * (step - self._last[1]) / max(now - self._last[0], 1e-9)
         record = {
@@ -114,19 +121,14 @@ class _Log:
             "epochs": step * self._batch_size / self._set_size,
             "images_per_second": rate,
             **{key: float(values.mean()) for key, values in metrics.items()},
+            **measured,
         }
-        if now >= self._next_evaluation or step == self._num_steps:
-            first = not self._measured
-            self._measured = self._evaluate(state)
-            end = time.monotonic()
-            self._next_evaluation = 0.0 if first else end + (end - now) / _EVALUATION_SHARE  # the first compiles
-            record |= self._measured
         self._record(record)
-        note = f"epoch {record['epochs']:.2f}  {rate:.0f} images/s  loss {record['loss']:.3g}"
+        self._measured |= measured
+        self.note = f"epoch {record['epochs']:.2f}  {rate:.0f} images/s  loss {record['loss']:.3g}"
         if self._measured:
             train, test = self._measured["train_psnr"], self._measured["test_psnr"]
-            note += f"  PSNR train {train:.2f} test {test:.2f} gap {train - test:+.2f} dB"
-        self._progress.update(self._name, step, self._num_steps, note=note)
+            self.note += f"  PSNR train {train:.2f} test {test:.2f} gap {train - test:+.2f} dB"
         self._last = (time.monotonic(), step)
 
 

@@ -2,19 +2,60 @@
 
 import functools
 import importlib.util
+import math
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from gahr.experiment import storage
-from gahr.studies.common import Check
+from gahr.experiment.plan import Plan
+from gahr.studies.shared.study import Above, AtLeast, AtMost, Check, Estimate, Values
+
+_SIGNS = {AtLeast: ">=", Above: ">", AtMost: "<="}
+
+
+def words(values: Values | str | None) -> str:
+    """Numbers in words: "0.775 +- 0.004", "0.84 (0.81 to 0.86)", "1.2, 3.4" or "contour 0.71, background 0.67"."""
+    if values is None:
+        return "-"
+    if isinstance(values, str):
+        return values
+    if isinstance(values, Mapping):
+        return ", ".join(f"{name} {words(value)}" for name, value in values.items())
+    if isinstance(values, Estimate):
+        return _estimate(*values)
+    if np.ndim(values):
+        return ", ".join(map(words, values)) or "none"
+    return f"{float(values):.4g}"
+
+
+def _estimate(mean: float, error: float | None, low: float | None, high: float | None) -> str:
+    text = f"{mean:.4g}"
+    if error is not None and math.isfinite(error) and error > 0:
+        digits = max(0, 1 - math.floor(math.log10(error)))  # two of the error
+        fixed = 1e-4 < error < 1e4 and digits < 7
+        text = f"{mean:.{digits}f} +- {error:.{digits}f}" if fixed else f"{mean:.4g} +- {error:.2g}"
+    if low is None:
+        return text
+    ends = f"{low:.4g} to {high:.4g}"
+    return text if f"{low:.4g}" == f"{high:.4g}" == f"{mean:.4g}" else f"{text} ({ends})"
+
+
+def mark_words(check: Check) -> str:
+    """The mark of a check: ">= 0.9", or "0.67 to 0.83"."""
+    if check.met is None:
+        return "-"
+    limit = check.mark.limit
+    return f"{_SIGNS[type(check.mark)]} {limit:.4g}" if type(check.mark) in _SIGNS else "{:.4g} to {:.4g}".format(*limit)
 
 
 def table(checks: Sequence[Check]) -> str:
     """The checks as a Markdown table whose columns line up."""
     verdict = {True: "yes", False: "NO", None: "-"}
     rows = [("check", "theory", "measured", "mark", "met")]
-    rows += [(c.name, c.theory, c.measured, c.mark, verdict[c.met]) for c in checks]
+    rows += [(c.name, words(c.theory), words(c.measured), mark_words(c), verdict[c.met]) for c in checks]
     rows = [tuple(cell.replace("|", "\\|") for cell in row) for row in rows]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     rows.insert(1, tuple("-" * width for width in widths))
@@ -23,28 +64,66 @@ def table(checks: Sequence[Check]) -> str:
     )
 
 
+def as_data(check: Check) -> dict:
+    """A check as JSON values: numbers as numbers, an Estimate by its fields, the mark by its kind and limit."""
+
+    def plain(value: Any) -> Any:
+        if isinstance(value, Estimate):
+            return {name: plain(part) for name, part in value._asdict().items() if part is not None}
+        if isinstance(value, Mapping):
+            return {name: plain(part) for name, part in value.items()}
+        if value is None or isinstance(value, str):
+            return value
+        if np.ndim(value):
+            return [plain(part) for part in value]
+        number = float(value)
+        return number if math.isfinite(number) else str(number)  # JSON has no infinity
+
+    mark = None if check.met is None else {"kind": type(check.mark).__name__, "limit": plain(check.mark.limit)}
+    return {
+        "name": check.name,
+        "theory": plain(check.theory),
+        "measured": plain(check.measured),
+        "mark": mark,
+        "met": check.met,
+    }
+
+
 def shortfall(checks: Sequence[Check]) -> str:
     """How many marks are not met, in one line; nothing where all are."""
     met = [check.met for check in checks if check.met is not None]
     return "" if all(met) else f"{met.count(False)} of {len(met)} marks not met"
 
 
-def states(shares: Mapping[str, float]) -> list[str]:
-    """How far runs are, as a table: a row for what stands before the last "_" of their names, a column for the rest.
-
-    Args:
-      shares: run name -> share of its training that is done, in [0, 1].
-    """
-    cells: dict[str, dict[str, str]] = {}
-    for name, share in shares.items():
-        row, _, column = name.rpartition("_")
-        cells.setdefault(row, {})[column] = "trained" if share >= 1 else f"{share:.0%}" if share else "-"
-    columns = list(dict.fromkeys(column for row in cells.values() for column in row))
-    width = max(len(row) for row in cells) + 2
+def states(planned: Plan) -> list[str]:
+    """How far runs are, as a table: a row for each variant, repeat and number of images, a column for each subset."""
+    rows: dict[str, dict[str, str]] = {}
+    for name, parts in planned.runs.items():
+        share, repeat = planned.share_done(name), parts.section["repeat"]
+        row = ", ".join(filter(None, [parts.section["variant"], f"repeat {repeat}" * bool(repeat), f"N = {parts.set_size:,}"]))
+        rows.setdefault(row, {})[parts.subset] = "trained" if share >= 1 else f"{share:.0%}" if share else "-"
+    columns = list(dict.fromkeys(column for row in rows.values() for column in row))
+    width = max(map(len, rows)) + 2
     lines = ["".ljust(width) + "".join(column.rjust(9) for column in columns)]
     return lines + [
-        row.ljust(width) + "".join(found.get(column, "").rjust(9) for column in columns) for row, found in cells.items()
+        row.ljust(width) + "".join(found.get(column, "").rjust(9) for column in columns) for row, found in rows.items()
     ]
+
+
+def title(planned: Plan) -> str:
+    """What was trained, for the figure; nothing where nothing was."""
+    if not planned.runs:
+        return ""
+    shapes, features = [], []
+    for parts in planned.runs.values():
+        shapes.append("x".join(map(str, parts.dataset.shape[:2])))
+        features.append(str(getattr(parts.model, "features", "")))
+    words = [f"{' and '.join(dict.fromkeys(shapes))} images"]
+    if all(features):
+        words.append(f"{' and '.join(dict.fromkeys(features))} features")
+    if planned.config["scale"] != "paper":
+        words.append(f"{planned.config['scale']} scale")
+    return ", ".join(words)
 
 
 def write(workdir: Path, config: dict, studies: Sequence[tuple[str, Sequence[Check], Any]]) -> None:
@@ -55,16 +134,16 @@ def write(workdir: Path, config: dict, studies: Sequence[tuple[str, Sequence[Che
         for kind in ("png", "pdf"):
             save = functools.partial(figure.savefig, format=kind)
             storage.write_whole(figures / f"{name}.{kind}", save)
-    title = "+".join(name for name, _, _ in studies)
+    names = "+".join(name for name, _, _ in studies)
     results = {
-        "study": title,
+        "study": names,
         "scale": config["scale"],
         "seed": config["seed"],
-        "checks": [check._asdict() for _, checks, _ in studies for check in checks],
+        "checks": [as_data(check) for _, checks, _ in studies for check in checks],
     }
     storage.write_json(workdir / "results.json", results)
     scale = f"Scale: {config['scale']}. " + ("" if config["scale"] == "paper" else "Smaller than the publication's. ")
-    text = f"# {title}\n\n{scale}Repeat with `{storage.present_command()}`.\n"
+    text = f"# {names}\n\n{scale}Repeat with `{storage.present_command()}`.\n"
     for name, checks, _ in studies:
         text += f"\n![{name}](figures/{name}.png)\n\n{table(checks)}\n"
     storage.write_whole(workdir / "report.md", lambda file: file.write(text.encode()))

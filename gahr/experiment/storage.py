@@ -6,6 +6,7 @@ import hashlib
 import json
 import os
 import platform
+import re
 import shlex
 import sys
 from collections.abc import Callable, Iterator
@@ -13,8 +14,10 @@ from importlib import metadata
 from pathlib import Path
 from typing import IO, Any
 
+from gahr.experiment import upgrade
+
 _PACKAGES = ("gahr", "jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy", "ml-collections", "matplotlib")
-_FREE = ("study.", "checkpoint_seconds", "scale_reason")  # fields that may differ when a run is resumed
+_FREE = re.compile(r"study\.|checkpoint_seconds|scale_reason|runs\.\w+\.(variant|repeat) ")  # may differ when resumed
 
 
 def write_whole(path: Path, write: Callable[[IO[bytes]], None]) -> None:
@@ -115,7 +118,7 @@ def present_command() -> str:
 def claim(workdir: Path, config: dict) -> None:
     """Make `workdir` the directory of this config, or check that it already is.
 
-    What does not change the trained networks (study, checkpoint_seconds, scale_reason) may differ.
+    What does not change the trained networks (study, checkpoint_seconds, scale_reason, variant, repeat) may differ.
 
     Raises:
       ValueError: the directory holds something else, or was made from another config; the message names the
@@ -130,7 +133,7 @@ def claim(workdir: Path, config: dict) -> None:
     except OSError as error:
         raise OSError(f"run directory {workdir} cannot be written: {error.strerror}") from error
     if not matches(workdir, config):
-        write_json(workdir / "config.json", {"config": config, **describe_machine()})
+        write_json(workdir / "config.json", {"version": upgrade.VERSION, "config": config, **describe_machine()})
 
 
 def matches(workdir: Path, config: dict) -> bool:
@@ -145,7 +148,7 @@ def matches(workdir: Path, config: dict) -> bool:
     if (workdir / "config.json").exists():  # asked after the listing, since another process may just make it
         before = read_config(workdir)["config"]
         differences = _differences(_flat(before), _flat(config))
-        blocking = [line for line in differences if not line.startswith(_FREE)]
+        blocking = [line for line in differences if not _FREE.match(line)]
         if blocking:
             raise ValueError(
                 f"{workdir} was made from another config: {'; '.join(blocking)}. Use another --workdir, or that config"
@@ -163,7 +166,7 @@ def read_config(workdir: Path) -> dict:
       ValueError: `workdir` is not a run directory.
     """
     try:
-        return json.loads((Path(workdir) / "config.json").read_text())
+        return upgrade.upgraded(json.loads((Path(workdir) / "config.json").read_text()))
     except (OSError, ValueError) as error:
         raise ValueError(f"{workdir} is not a run directory: {error}") from error
 

@@ -1,0 +1,111 @@
+"""Analyse trained networks, check and draw."""
+
+import functools
+import json
+import zipfile
+import zlib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.tree_util import Partial
+
+from gahr.denoiser import bind, bind_told, is_told
+from gahr.experiment import hosts, report, storage, upgrade
+from gahr.experiment.networks import load_network
+from gahr.experiment.plan import Plan, PlannedStudy, plan
+from gahr.experiment.progress import Progress
+from gahr.studies.shared.study import Check, Run
+from gahr.types import Array
+
+
+def study(config: Mapping, workdir: Path, *, progress: Progress | None = None) -> list[Check]:
+    """Analyse, check and draw; the analysis is kept, in study.npz or study_NAME.npz, and done again only if its
+    options change.
+
+    Args:
+      config: as `configs/` make it.
+      workdir: run directory whose runs are all trained.
+      progress: shows the state and asks for stops.
+
+    Returns:
+      List of `gahr.studies.shared.study.Check`.
+
+    Raises:
+      ValueError: a run is not trained yet.
+      Interrupted: a stop was asked for; nothing half-written is left.
+    """
+    return study_planned(plan(config, workdir), progress=progress)
+
+
+def study_planned(planned: Plan, *, progress: Progress | None = None) -> list[Check]:
+    """`study` for what `gahr.experiment.plan` has made of a config."""
+    progress = progress or Progress()
+    waiting = [name for name in planned.runs if not planned.finished(name)]
+    if waiting:
+        raise ValueError(f"not trained yet: {', '.join(waiting)}")
+    found: list[tuple[str, list[Check], Any]] = []
+    for name, each in planned.studies.items():
+        arrays = _stored_analysis(each)
+        if arrays is None:
+            arrays = _analyze(planned, each, progress)
+        checks = each.study.check(arrays, **each.marks)
+        figure = each.study.draw(arrays, title=report.title(planned)) if hosts.is_first() else None
+        found.append((name, checks, figure))
+    if hosts.is_first():
+        report.write(planned.workdir, planned.config, found)
+    return [check for _, checks, _ in found for check in checks]
+
+
+def _analyze(planned: Plan, each: PlannedStudy, progress: Progress) -> dict[str, np.ndarray]:
+    runs = {name: _run(planned, name) for name in planned.config["runs"]}
+    key = jax.random.fold_in(jax.random.key(planned.config["seed"]), 2**32 - 1)  # image i has fold_in(key, i)
+    with jax.default_matmul_precision("highest"):
+        sharding = hosts.spread() if jax.device_count() > 1 else None
+        arrays = each.analyze(runs, key, progress=progress, sharding=sharding)
+    if hosts.is_first():
+        stamp = {"analysis_options": np.array(_options(each))}
+        storage.write_whole(each.file, lambda content: np.savez(content, **arrays, **stamp))
+    return arrays
+
+
+def _options(each: PlannedStudy) -> str:
+    """The options of an analysis, with the format and the content of the files they name."""
+    names = [part for value in each.options.values() if isinstance(value, str) for part in value.split("+")]
+    digests = {name: storage.digest(Path(name)) for name in names if Path(name).is_file()}
+    return json.dumps({"version": upgrade.VERSION, "options": each.options, "files": digests})
+
+
+def _stored_analysis(each: PlannedStudy) -> dict[str, np.ndarray] | None:
+    try:
+        with open(each.file, "rb") as content, np.load(content) as stored:
+            arrays = dict(stored)
+        options = str(arrays.pop("analysis_options"))
+    except (OSError, EOFError, KeyError, ValueError, zipfile.BadZipFile, zlib.error):  # absent or damaged
+        return None
+    return arrays if options == _options(each) else None
+
+
+def _run(planned: Plan, name: str) -> Run:
+    parts = planned.runs[name]
+    take = hosts.replicated(parts.dataset.take)
+
+    @functools.partial(jax.jit, static_argnames=("subset", "set_size"))
+    def make(take: Partial, index: Array, *, subset: str, set_size: int) -> Array:
+        return take(index, subset=subset, set_size=set_size)
+
+    def images(subset: str, number: int) -> Array:
+        size = parts.set_size if subset == parts.subset else min(number, parts.dataset.sizes[subset])
+        return make(take, jnp.arange(min(number, size)), subset=subset, set_size=size)
+
+    model, variables = load_network(planned.workdir, run=name)
+    variables = hosts.replicated(variables)
+    return Run(
+        denoiser=None if is_told(model) else bind(model, variables),
+        noise_denoiser=bind_told(model, variables),
+        images=images,
+        **{field: parts.section[field] for field in ("data", "subset", "set_size", "variant", "repeat")},
+    )
