@@ -1,13 +1,12 @@
 """A denoiser is a plain function of an image; here is how to get one from a network or a noise level."""
 
 import dataclasses
-import inspect
 from collections.abc import Callable
 from typing import Any
 
 from jax.tree_util import Partial
 
-from gahr.types import Array, Denoiser, NoiseDenoiser, PyTree
+from gahr.types import Array, Denoiser, NoiseDenoiser, PyTree, is_told
 
 
 def bind(model: Any, variables: PyTree) -> Denoiser:
@@ -27,11 +26,6 @@ def bind(model: Any, variables: PyTree) -> Denoiser:
     return Partial(_Denoise(model), variables)
 
 
-def is_told(model: Any) -> bool:
-    """Whether a network is told sigma: its call is (noisy, sigma, *, train), and not (noisy, *, train)."""
-    return "sigma" in inspect.signature(type(model).__call__).parameters
-
-
 def bind_told(model: Any, variables: PyTree) -> NoiseDenoiser:
     """`bind` with the noise level beside the image: (noisy, sigma) -> denoised. A blind network ignores sigma."""
     return Partial(_Denoise(model), variables) if is_told(model) else blind(bind(model, variables))
@@ -41,8 +35,8 @@ def network_of(model: Any) -> Callable[..., tuple[Array, PyTree]]:
     """One form of all networks, for training.
 
     Returns:
-      Function (variables, noisy, sigma, *, train) -> (residual y - D(y), updates): what changes in the variables besides
-      the parameters, {"batch_stats": ...} where there are any. A blind network ignores sigma, () or per image (N,).
+      Function (variables, noisy, sigma, *, train) -> (residual y - D(y), updates). A blind network ignores sigma, () or
+      per image (N,); updates are what changes besides the parameters, {"batch_stats": ...} or nothing.
     """
     told = is_told(model)
 

@@ -1,7 +1,9 @@
-"""Which valid name a wrong one was meant to be. Uses no JAX."""
+"""Names and values that functions take, and the ValueErrors that say which of them is wrong. Uses no JAX."""
 
 import difflib
-from collections.abc import Iterable, Mapping
+import inspect
+import numbers
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 
@@ -16,5 +18,34 @@ def suggest(name: str, allowed: Iterable[str]) -> str:
 def pick(what: str, choices: Mapping[str, Any], name: str) -> Any:
     """choices[name]; ValueError "unknown WHAT 'NAME'; did you mean ..." where there is none."""
     if name not in choices:
-        raise ValueError(f"unknown {what} {name!r}{suggest(name, choices)}")
+        raise ValueError(f"unknown {what} {name!r}{suggest(str(name), choices)}")
     return choices[name]
+
+
+def options_of(function: Callable, given: Mapping[str, Any]) -> dict[str, Any]:
+    """Keyword-only options of a function: as given, the others by default; ValueError for one unknown or missing."""
+    parameters = inspect.signature(function).parameters.values()
+    defaults = {p.name: p.default for p in parameters if p.kind is p.KEYWORD_ONLY}
+    for name in given:
+        pick("option", defaults, name)
+    options = defaults | dict(given)
+    for name, value in options.items():
+        if value is inspect.Parameter.empty:
+            raise ValueError(f"option {name} is missing")
+    return options
+
+
+def require(fits: bool, name: str, value: Any, allowed: str) -> None:
+    """ValueError "NAME must be ALLOWED, got VALUE" unless the value fits."""
+    if not fits:
+        raise ValueError(f"{name} must be {allowed}, got {value!r}")
+
+
+def is_number(value: Any) -> bool:
+    """Whether a value is a real number, True and False being none."""
+    return isinstance(value, numbers.Real) and not isinstance(value, bool)
+
+
+def is_whole(value: Any, least: int = 1) -> bool:
+    """Whether a value is a whole number from `least`."""
+    return is_number(value) and isinstance(value, numbers.Integral) and value >= least

@@ -1,8 +1,13 @@
 """Noise levels and noise: sigma laws and `add_noise`. sigma is in image units, per pixel."""
 
+import math
+from collections.abc import Callable
+from typing import NamedTuple
+
 import jax
 import jax.numpy as jnp
 
+from gahr.names import is_number, require
 from gahr.types import Array, Key
 
 
@@ -19,23 +24,24 @@ def quadratic(key: Key, shape: tuple[int, ...], *, sigma_min: float = 0.0, sigma
 
     Returns:
       sigma of the given shape, image units.
+
+    Raises:
+      ValueError: a number is negative or not finite, or the range is empty or 0 alone; arrays are not looked at.
     """
+    _check_range(sigma_min, sigma_max)
     return jax.random.uniform(key, shape, minval=sigma_min**0.5, maxval=sigma_max**0.5) ** 2
 
 
 def uniform(key: Key, shape: tuple[int, ...], *, sigma_min: float = 0.0, sigma_max: float = 1.0) -> Array:
-    """sigma uniform on [sigma_min, sigma_max]. Arguments and result as in `quadratic`."""
+    """sigma uniform on [sigma_min, sigma_max]. Arguments, result and errors as in `quadratic`."""
+    _check_range(sigma_min, sigma_max)
     return jax.random.uniform(key, shape, minval=sigma_min, maxval=sigma_max)
 
 
 def log_uniform(key: Key, shape: tuple[int, ...], *, sigma_min: float = 0.01, sigma_max: float = 1.0) -> Array:
-    """log(sigma) uniform: every input-PSNR level equally often. Arguments and result as in `quadratic`.
-
-    Raises:
-      ValueError: sigma_min is not positive.
-    """
-    if sigma_min <= 0:
-        raise ValueError(f"log_uniform needs sigma_min > 0, got {sigma_min}")
+    """log(sigma) uniform: every input-PSNR level equally often. As `quadratic`, but sigma_min must be positive."""
+    _check_range(sigma_min, sigma_max)
+    require(isinstance(sigma_min, jax.Array) or sigma_min > 0, "sigma_min", sigma_min, "positive")
     return jnp.exp(jax.random.uniform(key, shape, minval=jnp.log(sigma_min), maxval=jnp.log(sigma_max)))
 
 
@@ -43,18 +49,51 @@ def lognormal(key: Key, shape: tuple[int, ...], *, log_mean: float = -1.2, log_s
     """log(sigma) normal with the given mean and standard deviation.
 
     The training law of Karras et al. (2022), arXiv:2206.00364, Table 1, in their units; for images in [0, 1]
-    halve sigma, that is lower `log_mean` by log 2.
+    halve sigma, that is lower `log_mean` by log 2. ValueError for numbers that are not finite, or log_sd negative.
     """
+    _check(log_mean=log_mean, least=-math.inf)
+    _check(log_sd=log_sd)
     return jnp.exp(log_mean + log_sd * jax.random.normal(key, shape))
 
 
 def fixed(key: Key, shape: tuple[int, ...], *, sigma: float) -> Array:
-    """The same sigma for every image; `key` is not used."""
+    """The same sigma for every image, not negative; `key` is not used."""
     del key
+    _check(sigma=sigma)
     return jnp.full(shape, sigma)
 
 
-LAWS = {law.__name__: law for law in (quadratic, uniform, log_uniform, lognormal, fixed)}
+def _check(*, least: float = 0.0, **numbers: float) -> None:
+    """ValueError for a number that is not finite or below `least`; arrays, which may be traced, are not looked at."""
+    for name, value in numbers.items():
+        fits = isinstance(value, jax.Array) or (is_number(value) and math.isfinite(value) and value >= least)
+        require(fits, name, value, "finite" if least < 0 else "finite and not negative")
+
+
+def _check_range(sigma_min: float, sigma_max: float) -> None:
+    _check(sigma_min=sigma_min, sigma_max=sigma_max)
+    if not (isinstance(sigma_min, jax.Array) or isinstance(sigma_max, jax.Array)):
+        require(sigma_max > 0, "sigma_max", sigma_max, "positive")
+        require(sigma_min <= sigma_max, "sigma_min", sigma_min, f"at most sigma_max = {sigma_max}")
+
+
+class Law(NamedTuple):
+    """A law of sigma, and what keeps the mean of 1 / sigma^2 finite under it, so that weights can be."""
+
+    sample: Callable[..., Array]  # (key, shape, *, options) -> sigma of the given shape
+    floor: str | None  # the option that sigma is never below; None where E 1 / sigma^2 is finite for all options
+
+
+LAWS = {
+    law.sample.__name__: law
+    for law in (
+        Law(quadratic, floor="sigma_min"),
+        Law(uniform, floor="sigma_min"),
+        Law(log_uniform, floor="sigma_min"),
+        Law(lognormal, floor=None),
+        Law(fixed, floor="sigma"),
+    )
+}
 
 
 def standard_normal(key: Key, like: Array) -> Array:

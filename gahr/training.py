@@ -1,5 +1,7 @@
-"""Training: a state, a loss and a pure step from one state to the next."""
+"""Training: a state, a pure step from one state to the next, and the optimizers with their learning rates."""
 
+import inspect
+import math
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -7,7 +9,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from gahr import noise
+from gahr.names import is_number, is_whole, pick, require
 from gahr.types import Array, Key, PyTree
 
 
@@ -21,85 +23,20 @@ class TrainState(NamedTuple):
     average: PyTree  # running average of params, or None
 
 
-WEIGHTINGS = {"none": jnp.ones_like, "inverse_sigma": jnp.reciprocal, "inverse_variance": lambda sigma: sigma**-2}
-
-
-def denoising_loss(
-    apply: Callable,
-    variables: PyTree,
-    key: Key,
-    clean: Array,
-    *,
-    law: str = "quadratic",
-    weighting: str = "none",
-    **law_options: float,
-) -> tuple[Array, PyTree]:
-    """Mean over images of w(sigma) |x - D(y)|^2, a sum over pixels, with y = x + sigma z and D(y) = y - network(y).
-
-    Args:
-      apply: `apply(variables, noisy, train=True, mutable=["batch_stats"])` gives (residual, updates).
-      variables: {"params": ..., "batch_stats": ...}.
-      key: random key, for noise levels and noise.
-      clean: images (N, H, W, C) in [0, 1].
-      law: name of the law of sigma, a key of `gahr.noise.LAWS`; sigma is drawn per image.
-      weighting: "none", w = 1 (published); "inverse_sigma", w = 1 / sigma; or "inverse_variance", w = 1 / sigma^2,
-        under which every input PSNR weighs alike.
-      **law_options: options of the law, such as sigma_min and sigma_max in image units.
-
-    Returns:
-      The loss (), and the updated batch statistics.
-
-    Reference: arXiv:2310.02557, section 2 and appendix A.1.
-    """
-    key_sigma, key_noise = jax.random.split(key)
-    sigma = noise.LAWS[law](key_sigma, clean.shape[:1], **law_options)  # (N,)
-    noisy = noise.add_noise(key_noise, clean, sigma)
-    residual, updates = apply(variables, noisy, train=True, mutable=["batch_stats"])
-    error = jnp.sum(jnp.square(noisy - residual - clean), axis=(1, 2, 3))  # (N,)
-    return jnp.mean(WEIGHTINGS[weighting](sigma) * error), updates["batch_stats"]
-
-
-def learning_rate(*, schedule: str = "halving", peak: float = 1e-3, num_steps: int, warmup: int = 0) -> optax.Schedule:
-    """Learning rate as a function of the step.
-
-    Args:
-      schedule: "halving" halves it after every tenth of the training, nine times (published); "cosine" lowers it
-        to zero along a half cosine; "constant". Fewer than ten steps have no tenths, so no halving.
-      peak: highest learning rate.
-      num_steps: length of the training.
-      warmup: steps of linear increase from zero before the schedule starts.
-
-    Raises:
-      ValueError: unknown schedule.
-    """
-    rest = max(1, num_steps - warmup)
-    if schedule == "halving":
-        rate = optax.piecewise_constant_schedule(peak, {rest * i // 10: 0.5 for i in range(1, 10) if rest >= 10})
-    elif schedule == "cosine":
-        rate = optax.cosine_decay_schedule(peak, rest)
-    elif schedule == "constant":
-        rate = optax.constant_schedule(peak)
-    else:
-        raise ValueError(f"schedule must be halving, cosine or constant, got {schedule!r}")
-    if not warmup:
-        return rate
-    return optax.join_schedules([optax.linear_schedule(0.0, peak, warmup), rate], [warmup])
-
-
 def init_state(variables: PyTree, optimizer: optax.GradientTransformation, *, average: float = 0.0) -> TrainState:
     """State before the first step; with average > 0 it also holds a parameter average."""
     params = variables["params"]
     return TrainState(
         step=jnp.zeros((), jnp.int32),
         params=params,
-        batch_stats=variables["batch_stats"],
+        batch_stats=variables.get("batch_stats", {}),
         opt_state=optimizer.init(params),
         average=jax.tree.map(jnp.copy, params) if average else None,
     )
 
 
 def make_train_step(
-    apply: Callable,
+    network: Callable,
     optimizer: optax.GradientTransformation,
     loss: Callable,
     batch: Callable[[Key], Array],
@@ -111,9 +48,10 @@ def make_train_step(
     Images and noise of step t are drawn from fold_in(key, t), so the state is all there is to resume from.
 
     Args:
-      apply: see `denoising_loss`.
+      network: passed on to the loss, as of `gahr.denoiser.network_of`.
       optimizer: optax transformation.
-      loss: loss(apply, variables, key, clean) -> (value, batch_stats).
+      loss: loss(network, variables, key, clean) -> (value, updates), as in `gahr.objectives`; of the updates the
+        "batch_stats" are kept.
       batch: function key -> images (N, H, W, C).
       average: decay r of the parameter average, average <- r average + (1 - r) params; r is at most
         (1 + step) / (10 + step), so that the average forgets the start; 0 keeps none.
@@ -127,16 +65,92 @@ def make_train_step(
         clean = batch(key_batch)
 
         def objective(params: PyTree) -> tuple[Array, PyTree]:
-            return loss(apply, {"params": params, "batch_stats": state.batch_stats}, key_loss, clean)
+            return loss(network, {"params": params, "batch_stats": state.batch_stats}, key_loss, clean)
 
-        (value, batch_stats), gradient = jax.value_and_grad(objective, has_aux=True)(state.params)
-        updates, opt_state = optimizer.update(gradient, state.opt_state, state.params)
-        params = optax.apply_updates(state.params, updates)
+        (value, updates), gradient = jax.value_and_grad(objective, has_aux=True)(state.params)
+        steps, opt_state = optimizer.update(gradient, state.opt_state, state.params)
+        params = optax.apply_updates(state.params, steps)
         mean = state.average
         if average:
             decay = jnp.minimum(average, (1 + state.step) / (10 + state.step))
             mean = optax.incremental_update(params, mean, 1 - decay)
+        batch_stats = updates.get("batch_stats", state.batch_stats)
         state = TrainState(state.step + 1, params, batch_stats, opt_state, mean)
         return state, {"loss": value, "gradient_norm": optax.tree.norm(gradient)}
 
     return train_step
+
+
+SCHEDULES = {  # (peak, steps) -> learning rate
+    "halving": lambda peak, steps: optax.piecewise_constant_schedule(
+        peak, {steps * i // 10: 0.5 for i in range(1, 10) if steps >= 10}
+    ),
+    "cosine": optax.cosine_decay_schedule,
+    "constant": lambda peak, steps: optax.constant_schedule(peak),
+}
+
+
+def learning_rate(*, schedule: str = "halving", peak: float = 1e-3, num_steps: int, warmup: int = 0) -> optax.Schedule:
+    """Learning rate as a function of the step.
+
+    Args:
+      schedule: "halving" halves it after every tenth of the training, nine times (published); "cosine" lowers it
+        to zero along a half cosine; "constant". Fewer than ten steps have no tenths, so no halving.
+      peak: highest learning rate.
+      num_steps: length of the training.
+      warmup: steps of linear increase from zero before the schedule starts.
+
+    Raises:
+      ValueError: unknown schedule, or a number that cannot be.
+    """
+    require(is_whole(num_steps), "num_steps", num_steps, "a whole number from 1")
+    require(is_number(peak) and 0 < peak < 2.0**128, "peak", peak, "positive and finite in float32")
+    require(is_number(warmup) and 0 <= warmup < num_steps, "warmup", warmup, f"from 0 to below num_steps = {num_steps}")
+    rate = pick("schedule", SCHEDULES, schedule)(peak, max(1, num_steps - warmup))
+    if not warmup:
+        return rate
+    return optax.join_schedules([optax.linear_schedule(0.0, peak, warmup), rate], [warmup])
+
+
+class Recipe(NamedTuple):
+    """How the parameters follow the gradients, and for how long."""
+
+    optimizer: optax.GradientTransformation
+    batch_size: int  # images of a step
+    num_steps: int
+    average: float  # decay of the parameter average, as in `make_train_step`
+
+
+def _recipe(optimizer: Callable) -> Callable[..., Recipe]:
+    """Function that makes a Recipe, whose keyword arguments are those below and the numbers and switches of optax."""
+    parameters = inspect.signature(optimizer).parameters.values()
+    own = {p.name: p.replace(kind=p.KEYWORD_ONLY) for p in parameters if isinstance(p.default, float | bool)}
+
+    def recipe(
+        *,
+        batch_size: int,
+        num_steps: int,
+        schedule: str = "halving",
+        peak: float = 1e-3,
+        warmup: int = 0,
+        average: float = 0.0,
+        **options: float,
+    ) -> Recipe:
+        require(is_whole(batch_size), "batch_size", batch_size, "a whole number from 1")
+        require(is_number(average) and 0 <= average < 1, "average", average, "from 0 to below 1")
+        for name, value in options.items():
+            if isinstance(pick("option", own, name).default, bool):
+                require(isinstance(value, bool), name, value, "True or False")
+            elif name in ("b1", "b2"):
+                require(is_number(value) and 0 <= value < 1, name, value, "from 0 to below 1")
+            else:
+                require(is_number(value) and 0 <= value < math.inf, name, value, "finite and not negative")
+        rate = learning_rate(schedule=schedule, peak=peak, num_steps=num_steps, warmup=warmup)
+        return Recipe(optimizer(rate, **options), batch_size, num_steps, average)
+
+    shared = [p for p in inspect.signature(recipe).parameters.values() if p.kind is p.KEYWORD_ONLY]
+    recipe.__signature__ = inspect.Signature([*shared, *own.values()], return_annotation=Recipe)
+    return recipe
+
+
+OPTIMIZERS = {optimizer.__name__: _recipe(optimizer) for optimizer in (optax.adam, optax.radam, optax.adamw)}

@@ -1,5 +1,6 @@
 """Shared vocabulary. Images are (..., H, W, C) float32 with intensities in [0, 1]."""
 
+import inspect
 from collections.abc import Callable
 from typing import Any, Protocol
 
@@ -12,6 +13,11 @@ Sharding = jax.sharding.NamedSharding  # over which devices the first axis is sp
 
 Denoiser = Callable[[Array], Array]  # noisy -> estimate of clean, any leading axes
 NoiseDenoiser = Callable[[Array, Array], Array]  # (noisy, sigma) -> estimate of clean; sigma () or per image
+
+
+def is_told(network: Any) -> bool:
+    """Whether a network is told sigma: its call is (noisy, sigma, *, train), and not (noisy, *, train)."""
+    return "sigma" in inspect.signature(type(network).__call__).parameters
 
 
 class Progress(Protocol):

@@ -1,12 +1,14 @@
-"""Image sets: each module has `sample(key, *, size, ...) -> image (H, W, C)`."""
+"""Image sets: factories (key, *, options) -> Dataset; a set that is made is a module with sample(key, *, options)."""
 
-from gahr.data import calpha, disks, polygons, ray, shuffled, waves
+from gahr.data import calpha, disks, files, polygons, ray, shuffled, waves
+from gahr.data.dataset import synthetic
 
-SAMPLERS = {
-    "calpha": calpha.sample,
-    "disks": disks.sample,
-    "polygons": polygons.sample,
-    "ray": ray.sample,
-    "shuffled": shuffled.sample,
-    "waves": waves.sample,
+DATASETS = {
+    "calpha": synthetic(calpha.sample),
+    "disks": synthetic(disks.sample),
+    "file": files.dataset,
+    "polygons": synthetic(polygons.sample),
+    "ray": synthetic(ray.sample),
+    "shuffled": synthetic(shuffled.sample),
+    "waves": synthetic(waves.sample),
 }

@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from gahr.names import is_whole, pick, require
 from gahr.types import Array, Key
 
 _CAPACITY = 2**30  # images per subset; fold_in takes an unsigned 32-bit number
@@ -32,11 +33,7 @@ def images(sample: Callable[[Key], Array], key: Key, index: Array, *, subset: st
     Raises:
       ValueError: unknown subset, or a set size that is not between 1 and 2^30.
     """
-    if subset not in _START:
-        raise ValueError(f"subset must be one of {', '.join(_START)}, got {subset!r}")
-    if not 1 <= set_size <= _CAPACITY:
-        raise ValueError(f"set_size must be between 1 and 2^30, got {set_size}")
-    number = jnp.asarray(index, jnp.uint32) % jnp.uint32(set_size) + jnp.uint32(_START[subset])
+    number = _number(index, SIZES, subset, set_size) + jnp.uint32(_START[subset])
     return jax.vmap(lambda i: sample(jax.random.fold_in(key, i)))(number)
 
 
@@ -44,7 +41,7 @@ def gather(pixels: Array, numbers: Mapping[str, Array], index: Array, *, subset:
     """Images number `index` of a subset of a finite set; `images` for sets that are held and not made.
 
     Args:
-      pixels: all images, uint8 (M, H, W, C).
+      pixels: all images, uint8 (M, H, W, C); these and the next are arrays of JAX or of numpy.
       numbers: subset -> which images of `pixels` it holds, as of `of_files`.
       index: image numbers (N,), below `set_size`; larger numbers wrap around.
       subset: "a", "b" or "test".
@@ -56,16 +53,21 @@ def gather(pixels: Array, numbers: Mapping[str, Array], index: Array, *, subset:
     Raises:
       ValueError: unknown subset, or a set size above what it holds.
     """
-    if subset not in numbers:
-        raise ValueError(f"subset must be one of {', '.join(numbers)}, got {subset!r}")
-    if not 1 <= set_size <= len(numbers[subset]):
-        raise ValueError(f"set_size must be between 1 and {len(numbers[subset])} in subset {subset}, got {set_size}")
-    number = numbers[subset][jnp.asarray(index, jnp.uint32) % jnp.uint32(set_size)]
-    return pixels[number].astype(jnp.float32) / 255
+    sizes = {name: len(held) for name, held in numbers.items()}
+    number = _number(index, sizes, subset, set_size)
+    return jnp.asarray(pixels)[jnp.asarray(numbers[subset])[number]].astype(jnp.float32) / 255
+
+
+def _number(index: Array, sizes: Mapping[str, int], subset: str, set_size: int) -> Array:
+    """Image numbers wrapped around at the set size, which must be one that the subset has."""
+    largest = pick("subset", sizes, subset)
+    fits = is_whole(set_size) and set_size <= largest
+    require(fits, "set_size", set_size, f"a whole number from 1 to {largest} in subset {subset}")
+    return jnp.asarray(index, jnp.uint32) % jnp.uint32(set_size)
 
 
 def of_files(
-    num_images: int, *, num_test: int, seed: int, groups: np.ndarray | None = None, shuffle: bool = True
+    num_images: int, *, num_test: int, key: Key, groups: np.ndarray | None = None, shuffle: bool = True
 ) -> dict[str, np.ndarray]:
     """Subsets of a finite set of images.
 
@@ -79,7 +81,7 @@ def of_files(
     Args:
       num_images: images in all.
       num_test: images of the test set, at least 1; with groups, at most.
-      seed: chooses the order.
+      key: random key, of the order.
       groups: labels (num_images,), such as who is shown.
       shuffle: False keeps the order of the images, and of the groups by their first image.
 
@@ -89,11 +91,9 @@ def of_files(
     Raises:
       ValueError: a subset would be empty.
     """
-    if not 1 <= num_test <= num_images - 2:
-        raise ValueError(f"num_test must be from 1 to {num_images - 2}, got {num_test}")
-    order = np.arange(num_images)
-    if shuffle:
-        order = np.asarray(jax.random.permutation(jax.random.key(seed), num_images))
+    fits = is_whole(num_test) and num_test <= num_images - 2
+    require(fits, "num_test", num_test, f"a whole number from 1 to {num_images - 2}")
+    order = np.asarray(jax.random.permutation(key, num_images)) if shuffle else np.arange(num_images)
     if groups is None:
         rest = order[num_test:]
         half = len(rest) // 2

@@ -8,7 +8,6 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jax import lax
 from jax.tree_util import Partial
 
 from gahr import denoiser, training
@@ -19,7 +18,7 @@ from gahr.models import MODELS
 from gahr.models.layers import initialize
 from gahr.names import pick, suggest
 from gahr.objectives import OBJECTIVES
-from gahr.types import Key, NoiseDenoiser
+from gahr.types import Array, Key, NoiseDenoiser
 
 
 class Parts(NamedTuple):
@@ -141,14 +140,14 @@ def train_step_of(parts: Parts, *, teacher: NoiseDenoiser | None = None) -> Part
     Every device, of whatever process, makes its share of a batch.
     """
     network, recipe = denoiser.network_of(parts.model), parts.recipe
-    share = functools.partial(lax.with_sharding_constraint, shardings=hosts.spread())
 
     def step(
         take: Partial, teacher: NoiseDenoiser | None, state: training.TrainState, key: Key
     ) -> tuple[training.TrainState, dict]:
-        def batch(key: Key) -> jax.Array:
-            index = share(jax.random.randint(key, (recipe.batch_size,), 0, parts.set_size))
-            return share(take(index, subset=parts.subset, set_size=parts.set_size))
+        def batch(key: Key) -> Array:
+            index = jax.random.randint(key, (recipe.batch_size,), 0, parts.set_size)
+            make = functools.partial(take, subset=parts.subset, set_size=parts.set_size)
+            return hosts.by_share(make, index)
 
         loss = functools.partial(parts.loss, teacher=teacher)
         return training.make_train_step(network, recipe.optimizer, loss, batch, average=recipe.average)(state, key)

@@ -1,6 +1,7 @@
 """The devices of all processes as one mesh, and what processes agree upon."""
 
 import functools
+from collections.abc import Callable
 
 import jax
 import numpy as np
@@ -42,6 +43,14 @@ def replicated(tree: PyTree) -> PyTree:
         return jax.make_array_from_process_local_data(everywhere, np.asarray(leaf))
 
     return jax.tree.map(place, tree)
+
+
+def by_share(function: Callable[[Array], Array], rows: Array) -> Array:
+    """function(rows), to whose every row belongs one of the result, each device computing those of its share."""
+    if jax.device_count() == 1:
+        return function(rows)
+    share = PartitionSpec("data")  # left to the compiler, every device would do a Fourier transform of all rows
+    return jax.shard_map(function, mesh=_mesh(), in_specs=share, out_specs=share)(rows)
 
 
 def agree(value: float) -> float:

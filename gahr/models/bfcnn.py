@@ -1,8 +1,8 @@
 """Bias-free convolutional network: Mohan et al. (2020), arXiv:1906.05478; arXiv:2310.02557, appendix A.1."""
 
 import flax.linen as nn
-import jax.numpy as jnp
 
+from gahr.models import layers
 from gahr.models.general_conv import GeneralConv
 from gahr.models.layers import BiasFreeBatchNorm, Conv
 from gahr.types import Array
@@ -35,6 +35,8 @@ class BFCNN(nn.Module):
         """Pixels, along rows and columns, beyond which no intensity changes an estimate."""
         return (sum(self.kernel_sizes) - self.num_layers) // 2 if self.kernel_sizes else self.num_layers
 
+    initial = layers.initial
+
     @nn.compact
     def __call__(self, noisy: Array, *, train: bool = False) -> Array:
         """Residual (..., H, W, C) of noisy images (..., H, W, C), any C, H and W.
@@ -42,9 +44,9 @@ class BFCNN(nn.Module):
         With train=True the norms use the statistics of the batch and update `batch_stats`.
 
         Raises:
-          ValueError: kernel_sizes are not one odd number per layer.
+          ValueError: a field cannot be, or kernel_sizes are not one odd number per layer.
         """
-        dtype, sizes = jnp.dtype(self.dtype), self.kernel_sizes or (3,) * self.num_layers
+        dtype, sizes = layers.checked_dtype(self, features=1, num_layers=2), self.kernel_sizes or (3,) * self.num_layers
         if len(sizes) != self.num_layers or any(size % 2 == 0 for size in sizes):
             raise ValueError(f"kernel_sizes must be {self.num_layers} odd numbers, one per layer, not {sizes}")
 

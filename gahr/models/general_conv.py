@@ -1,13 +1,11 @@
 """Convolutions of any size, stride and dilation, and transposed ones; `layers.Conv` is faster where 3 x 3 will do."""
 
-import math
-
 import flax.linen as nn
-import jax
 import jax.numpy as jnp
 from jax import lax
 
-from gahr.types import Array, Key
+from gahr.models.layers import initializer
+from gahr.types import Array
 
 
 class GeneralConv(nn.Module):
@@ -32,7 +30,7 @@ class GeneralConv(nn.Module):
     @nn.compact
     def __call__(self, images: Array) -> Array:
         shape = (self.kernel_size, self.kernel_size, images.shape[-1], self.features)
-        kernel = self.param("kernel", nn.initializers.he_normal(), shape)
+        kernel = self.param("kernel", initializer(self, "kernel"), shape)
         out = lax.conv_general_dilated(
             images.reshape(-1, *images.shape[-3:]).astype(self.dtype),
             kernel.astype(self.dtype),
@@ -59,7 +57,7 @@ class TransposedConv(nn.Module):
 
     @nn.compact
     def __call__(self, images: Array) -> Array:
-        kernel = self.param("upsampling", _initial, (images.shape[-1], 4, 4, self.features))
+        kernel = self.param("upsampling", initializer(self, "upsampling"), (images.shape[-1], 4, 4, self.features))
         out = lax.conv_general_dilated(
             images.reshape(-1, *images.shape[-3:]).astype(self.dtype),
             jnp.flip(kernel, (1, 2)).astype(self.dtype),
@@ -69,8 +67,3 @@ class TransposedConv(nn.Module):
             dimension_numbers=("NHWC", "IHWO", "NHWC"),
         )
         return out.reshape(*images.shape[:-3], *out.shape[1:])
-
-
-def _initial(key: Key, shape: tuple[int, ...]) -> Array:
-    """He et al. (2015), with the fan that PyTorch counts."""
-    return math.sqrt(2 / math.prod(shape[1:])) * jax.random.normal(key, shape)

@@ -4,6 +4,7 @@ Kadkhodaie et al. (2024), arXiv:2310.02557, appendix A.1; Mohan et al. (2020), a
 """
 
 import math
+from collections.abc import Callable
 
 import flax.linen as nn
 import jax
@@ -11,44 +12,55 @@ import jax.numpy as jnp
 from jax import lax
 
 from gahr.models.convolution import conv2d
-from gahr.types import Array, Key, PyTree
+from gahr.names import is_whole, require
+from gahr.types import Array, Key, PyTree, is_told
 
 GAIN_SD = {"published": 2 / 9 / 64, "square_root": math.sqrt(2 / 9 / 64)}
 _GAIN_LIMIT = 0.025
+_DTYPES = ("float32", "bfloat16", "float16")
 
 
-def _initial(name: str, normal: Array, gain_init: str) -> Array:
-    """Initial value of parameter `name` from a standard normal array of its shape.
+def initial(model: nn.Module, name: str, normal: Array) -> Array:
+    """Initial value of a parameter of these layers, or of a network of them, from a standard normal array of its shape.
 
-    He et al. (2015), standard deviation sqrt(2 / fan_in): fan_in is 9 C_in for a 3 x 3 kernel and, as PyTorch
-    counts it, 4 C_out for the upsampling kernel (C_in, 2, 2, C_out).
+    He et al. (2015), standard deviation sqrt(2 / fan_in): fan_in is k^2 C_in for a k x k kernel and, as PyTorch
+    counts it, 4 C_out for the upsampling kernel (C_in, 2, 2, C_out). Gains as the `gain_init` of `UNet` says.
+
+    Raises:
+      ValueError: no parameter of these layers has the name.
     """
     if name == "gain":
-        return jnp.clip(GAIN_SD[gain_init] * normal, -_GAIN_LIMIT, _GAIN_LIMIT)
+        return jnp.clip(GAIN_SD[model.gain_init] * normal, -_GAIN_LIMIT, _GAIN_LIMIT)
+    if name not in ("kernel", "upsampling"):
+        raise ValueError(f"parameter {name} has no initial value here")
     fan_in = math.prod(normal.shape[1:] if name == "upsampling" else normal.shape[:-1])
     return math.sqrt(2 / fan_in) * normal
 
 
-def _initializer(name: str, gain_init: str = "published"):
-    return lambda key, shape: _initial(name, jax.random.normal(key, shape), gain_init)
+def initializer(layer: nn.Module, name: str) -> Callable[[Key, tuple[int, ...]], Array]:
+    """`initial` as Flax asks for it: (key, shape) -> value."""
+    return lambda key, shape: initial(layer, name, jax.random.normal(key, shape))
 
 
 def initialize(model: nn.Module, key: Key, image_shape: tuple[int, int, int]) -> PyTree:
-    """Initial variables of a network: the law of `model.init`, from one normal draw cut into the leaves.
+    """Initial variables of a network: the law of `model.init`.
 
-    `jit(model.init)` compiles one random generator per parameter, which takes longer than all the rest of
-    the start-up.
+    A network made of the layers here says so by a method `initial`. Its parameters are cut from one normal draw:
+    `jit(model.init)`, which serves all others, compiles a random generator for each, which takes longer than all the
+    rest of the start-up.
 
     Args:
-      model: UNet or BFCNN.
+      model: network, told sigma or not.
       key: random key.
       image_shape: (H, W, C) of the images it will see.
 
     Returns:
       {"params": ..., "batch_stats": ...}, float32.
     """
-    noisy = jax.ShapeDtypeStruct((1, *image_shape), jnp.float32)
-    shapes = jax.eval_shape(model.init, key, noisy)
+    inputs = (jnp.zeros((1, *image_shape)), *[jnp.ones(1)] * is_told(model))
+    if not hasattr(model, "initial"):
+        return {"batch_stats": {}} | dict(jax.jit(model.init)(key, *inputs))
+    shapes = jax.eval_shape(model.init, key, *inputs)
     params, treedef = jax.tree.flatten_with_path(shapes["params"])
     total = sum(leaf.size for _, leaf in params)
 
@@ -56,12 +68,24 @@ def initialize(model: nn.Module, key: Key, image_shape: tuple[int, int, int]) ->
         normal, start, leaves = jax.random.normal(key, (total,)), 0, []
         for path, leaf in params:
             piece = normal[start : start + leaf.size].reshape(leaf.shape)
-            leaves.append(_initial(path[-1].key, piece, model.gain_init))
+            leaves.append(model.initial(path[-1].key, piece))
             start += leaf.size
         return jax.tree.unflatten(treedef, leaves)
 
     ones = jax.tree.map(lambda leaf: jnp.ones(leaf.shape, leaf.dtype), shapes.get("batch_stats", {}))
     return {"params": jax.jit(draw)(key), "batch_stats": ones}
+
+
+def checked_dtype(model: nn.Module, **least: int) -> jnp.dtype:
+    """The dtype of a network; ValueError for a field of it that cannot be, `least` holding those that count."""
+    for field, number in least.items():
+        value = getattr(model, field)
+        require(is_whole(value, number), field, value, f"a whole number from {number}")
+    dtypes = (*_DTYPES, "float64") if jax.config.jax_enable_x64 else _DTYPES
+    for field, choices in (("dtype", dtypes), ("gain_init", tuple(GAIN_SD))):
+        value = getattr(model, field, choices[0])
+        require(value in choices, field, value, f"one of {', '.join(choices)}")
+    return jnp.dtype(model.dtype)
 
 
 class Conv(nn.Module):
@@ -72,7 +96,7 @@ class Conv(nn.Module):
 
     @nn.compact
     def __call__(self, images: Array) -> Array:
-        kernel = self.param("kernel", _initializer("kernel"), (3, 3, images.shape[-1], self.features))
+        kernel = self.param("kernel", initializer(self, "kernel"), (3, 3, images.shape[-1], self.features))
         flat = images.reshape(-1, *images.shape[-3:])
         out = conv2d(flat.astype(self.dtype), kernel.astype(self.dtype))
         return out.reshape(*images.shape[:-1], self.features)
@@ -91,7 +115,7 @@ class Upsample(nn.Module):
     @nn.compact
     def __call__(self, images: Array) -> Array:
         *lead, height, width, channels = images.shape
-        kernel = self.param("upsampling", _initializer("upsampling"), (channels, 2, 2, self.features))
+        kernel = self.param("upsampling", initializer(self, "upsampling"), (channels, 2, 2, self.features))
         painted = jnp.tensordot(images.astype(self.dtype), kernel.astype(self.dtype), axes=1)
         squares = jnp.moveaxis(painted, -3, -4)  # (..., H, 2, W, 2, features)
         return squares.reshape(*lead, 2 * height, 2 * width, self.features)
@@ -116,7 +140,7 @@ class BiasFreeBatchNorm(nn.Module):
     @nn.compact
     def __call__(self, images: Array, *, train: bool) -> Array:
         channels = images.shape[-1]
-        gain = self.param("gain", _initializer("gain", self.gain_init), (channels,))
+        gain = self.param("gain", initializer(self, "gain"), (channels,))
         running = self.variable("batch_stats", "sd", jnp.ones, (channels,))
         sd = running.value
         if train:

@@ -8,12 +8,13 @@ arXiv:1906.05478, with any number of layers, blocks, features and channels.
 import re
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
+from flax.traverse_util import flatten_dict, unflatten_dict
 from safetensors.numpy import load_file
 
 from gahr.models import torch_file
@@ -90,7 +91,7 @@ def export(model: nn.Module, variables: PyTree) -> dict[str, np.ndarray]:
         names = _strided_unet_names(9)
     else:
         raise ValueError(f"{type(model).__name__} has no published form")
-    flat = _flat(variables)
+    flat = flatten_dict(variables, sep="/")
     return {key: np.ascontiguousarray(_to_published(name, flat[name])) for name, key in names.items()}
 
 
@@ -133,7 +134,8 @@ def _network(state: Mapping[str, np.ndarray], first_relu: bool | None) -> tuple[
             raise ValueError(f"first_relu is for BF-CNNs, this is a {type(model).__name__}")
         model = model.clone(first_relu=first_relu)
     _check_shapes(model, channels, names, state)
-    return model, _nested({name: _from_published(name, key, state[key]) for name, key in names.items()})
+    variables = {name: _from_published(name, key, state[key]) for name, key in names.items()}
+    return model, unflatten_dict(variables, sep="/")
 
 
 def _layout(keys: Iterable[str]) -> _Layout:
@@ -154,7 +156,7 @@ def _check_shapes(model: nn.Module, channels: int, names: Mapping[str, str], sta
     side = 2**model.num_blocks if isinstance(model, UNet) else 4
     noisy = jax.ShapeDtypeStruct((1, side, side, channels), jnp.float32)
     wrong = []
-    for name, leaf in _flat(jax.eval_shape(model.init, jax.random.key(0), noisy)).items():
+    for name, leaf in flatten_dict(jax.eval_shape(model.init, jax.random.key(0), noisy), sep="/").items():
         found = state[names[name]].shape
         expected = _to_published(name, np.broadcast_to(np.float32(0), leaf.shape)).shape
         if found not in (expected, leaf.shape):  # DnCNN's gains are (C,) as ours are
@@ -185,19 +187,6 @@ def _to_published(name: str, array: Array) -> np.ndarray:
     if name.endswith("kernel"):
         return array.transpose(3, 2, 0, 1)
     return array.transpose(0, 3, 1, 2) if name.endswith("upsampling") else array.reshape(1, -1, 1, 1)
-
-
-def _flat(variables: PyTree) -> dict[str, Any]:
-    leaves, _ = jax.tree.flatten_with_path(variables)
-    return {"/".join(part.key for part in path): leaf for path, leaf in leaves}
-
-
-def _nested(flat: Mapping[str, Array]) -> dict:
-    variables: dict = {}
-    for name, array in flat.items():
-        collection, layer, leaf = name.split("/")
-        variables.setdefault(collection, {}).setdefault(layer, {})[leaf] = array
-    return variables
 
 
 def _norm_names(layer: str, gain: str, sd: str) -> dict[str, str]:

@@ -3,6 +3,7 @@
 import flax.linen as nn
 import jax.numpy as jnp
 
+from gahr.models import layers
 from gahr.models.general_conv import GeneralConv, TransposedConv
 from gahr.types import Array
 
@@ -22,13 +23,17 @@ class StridedUNet(nn.Module):
     features: int = 32
     dtype: str = "float32"
 
-    gain_init = "published"  # asked for by `initialize`; there are no gains
+    initial = layers.initial
 
     @nn.compact
     def __call__(self, noisy: Array, *, train: bool = False) -> Array:
-        """Residual (..., H, W, C) of noisy images (..., H, W, C), any C, H and W; `train` changes nothing."""
+        """Residual (..., H, W, C) of noisy images (..., H, W, C), any C, H and W; `train` changes nothing.
+
+        Raises:
+          ValueError: a field cannot be.
+        """
         height, width, channels = noisy.shape[-3:]
-        dtype, features = jnp.dtype(self.dtype), self.features
+        dtype, features = layers.checked_dtype(self, features=1), self.features
 
         def layer(images: Array, number: int, features: int, size: int = 3, **options: int) -> Array:
             return nn.relu(GeneralConv(features, size, dtype=dtype, name=f"conv_{number}", **options)(images))

@@ -3,6 +3,7 @@
 import flax.linen as nn
 import jax.numpy as jnp
 
+from gahr.models import layers
 from gahr.models.layers import BiasFreeBatchNorm, Conv, Upsample, average_pool
 from gahr.types import Array
 
@@ -29,6 +30,8 @@ class UNet(nn.Module):
     gain_init: str = "published"
     dtype: str = "float32"
 
+    initial = layers.initial
+
     @nn.compact
     def __call__(self, noisy: Array, *, train: bool = False) -> Array:
         """Residual (..., H, W, C) of noisy images (..., H, W, C), any C.
@@ -36,10 +39,10 @@ class UNet(nn.Module):
         With train=True the norms use the statistics of the batch and update `batch_stats`.
 
         Raises:
-          ValueError: a side is not divisible by 2^num_blocks.
+          ValueError: a field cannot be, or a side is not divisible by 2^num_blocks.
         """
+        dtype = layers.checked_dtype(self, features=1, num_blocks=1)
         check_sides(noisy.shape[-3:-1], self.num_blocks)
-        dtype = jnp.dtype(self.dtype)
 
         def layer(images: Array, features: int, name: str, *, norm: bool = True) -> Array:
             images = Conv(features, dtype, name=f"{name}_conv")(images)
