@@ -24,15 +24,16 @@ import jaxlib
 import optax
 from absl import flags, logging
 
-from gahr.experiment import command, memory
 from gahr.analysis import eigen, jacobian
 from gahr.data import files
-from gahr.denoiser import bind
+from gahr.denoiser import bind, network_of
+from gahr.experiment import command, memory
 from gahr.experiment.estimate import forward_operations
 from gahr.models import published
 from gahr.models.layers import initialize
 from gahr.models.unet import UNet
-from gahr.training import denoising_loss, init_state, make_train_step
+from gahr.objectives import denoising
+from gahr.training import init_state, make_train_step
 
 
 class Size(NamedTuple):
@@ -93,7 +94,8 @@ def network(size: Size) -> tuple[Callable[[], object], Callable[[], object]]:
     images = jax.random.uniform(key, (size.batch, size.side, size.side, 1))
     variables = initialize(model, key, images.shape[1:])
     optimizer = optax.adam(1e-3)
-    step = jax.jit(make_train_step(model.apply, optimizer, denoising_loss, lambda _: images), donate_argnums=0)
+    train_step = make_train_step(network_of(model), optimizer, denoising.loss, lambda _: images)
+    step = jax.jit(train_step, donate_argnums=0)
     forward = jax.jit(model.apply)
     state = init_state(jax.tree.map(jnp.copy, variables), optimizer)
 

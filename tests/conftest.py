@@ -6,10 +6,16 @@ from pathlib import Path
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
 
 import functools
+import runpy
+import signal
+import subprocess
+import sys
+import warnings
 
 import jax
 import optax
 import pytest
+from absl import app, flags
 
 from gahr import training
 from gahr.data import calpha
@@ -17,6 +23,8 @@ from gahr.denoiser import bind, network_of
 from gahr.models.layers import initialize
 from gahr.models.unet import UNet
 from gahr.objectives import denoising
+
+ROOT = Path(__file__).parent.parent
 
 jax.config.update("jax_numpy_rank_promotion", "raise")
 jax.config.update(
@@ -34,6 +42,13 @@ def with_unit_gains(variables, key):
         for i, (path, leaf) in enumerate(params)
     ]
     return variables | {"params": jax.tree.unflatten(treedef, leaves)}
+
+
+def python(code, *arguments):
+    """What `python -c CODE ARGUMENTS` did, with the root and the tests on its path."""
+    environment = os.environ | {"PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'tests'}"}
+    line = [sys.executable, "-c", code, *map(str, arguments)]
+    return subprocess.run(line, capture_output=True, text=True, timeout=300, check=False, env=environment)
 
 
 @pytest.fixture(scope="session")
@@ -66,3 +81,48 @@ def denoiser(trained):
 def noisy(images):
     """Six noisy images (6, 16, 16, 1) of sigma 0.2 that the network has not seen."""
     return images(jax.random.key(100), 6) + 0.2 * jax.random.normal(jax.random.key(101), (6, 16, 16, 1))
+
+
+@pytest.fixture
+def launch(monkeypatch, capfd):
+    """Function (program, *arguments) -> what a program of `launch/` did, run here: to start Python takes seconds."""
+    app.define_help_flags()  # once for all, unlike those of the programs
+    monkeypatch.chdir(ROOT)
+    monkeypatch.setattr("gahr.experiment.memory.keep", lambda: None)
+
+    def run(program, *arguments):
+        line = [f"launch/{program}.py", *map(str, arguments)]
+        monkeypatch.setattr(sys, "argv", line)
+        defined, handlers = set(flags.FLAGS), {number: signal.getsignal(number) for number in (2, 15)}
+        capfd.readouterr()
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter(
+                    "ignore", DeprecationWarning
+                )  # as Python does outside tests; ml_collections has one
+                runpy.run_path(line[0], run_name="__main__")
+        except SystemExit as left:
+            return subprocess.CompletedProcess(line, left.code or 0, *capfd.readouterr())
+        finally:
+            flags.FLAGS.remove_flag_values(set(flags.FLAGS) - defined)
+            for number, handler in handlers.items():
+                signal.signal(number, handler)
+
+    return run
+
+
+@pytest.fixture
+def unclear(launch):
+    """Function (program, {arguments: message}) -> the arguments that did not end in one line with that message."""
+
+    def run(program, cases):
+        done = {arguments: launch(program, *arguments) for arguments in cases}
+        return [
+            (arguments, found.stderr)
+            for arguments, found in done.items()
+            if (found.returncode, found.stdout, found.stderr.count("\n")) != (1, "", 1)
+            or not found.stderr.startswith("error: ")
+            or cases[arguments] not in found.stderr
+        ]
+
+    return run

@@ -4,25 +4,19 @@ import ast
 import importlib
 import inspect
 import pkgutil
-import subprocess
-import sys
-from pathlib import Path
 
 import flax.linen as nn
-import pytest
+from conftest import ROOT, python
 
 import gahr
 
-ROOT = Path(__file__).parent.parent
-MODULES = sorted(module.name for module in pkgutil.walk_packages(gahr.__path__, "gahr."))
-HEAVY = {"matplotlib", "orbax", "tensorboardX"}
-SAVING = {"checkpoint", "loop", "experiment", "estimate"}  # the modules that may load Orbax
+MODULES = {name: importlib.import_module(name) for _, name, _ in pkgutil.walk_packages(gahr.__path__, "gahr.")}
+LIGHT = ["gahr.config", *(f"gahr.experiment.{name}" for name in ("command", "memory", "progress", "storage"))]
 OTHER_WORDS = {"rng": "key", "rngs": "key", "prng_key": "key", "std": "sigma or sd", "noise_level": "sigma"}
 
 
-def public(name):
+def public(name, module):
     """(qualified name, object) of the public functions and classes a module defines, and of the methods."""
-    module = importlib.import_module(name)
     for label, thing in vars(module).items():
         if label.startswith("_") or getattr(thing, "__module__", None) != name:
             continue
@@ -34,55 +28,47 @@ def public(name):
                     yield f"{name}.{label}.{method}", function
 
 
-PUBLIC = dict(pair for name in MODULES for pair in public(name))
+PUBLIC = dict(pair for module in MODULES.items() for pair in public(*module))
 FUNCTIONS = {name: thing for name, thing in PUBLIC.items() if inspect.isfunction(thing)}
 
 
 def test_the_walk_finds_the_modules_and_their_functions():
     assert {"gahr.noise", "gahr.models.unet", "gahr.analysis.performance", "gahr.studies.slopes"} <= set(MODULES)
-    assert {"gahr.noise.add_noise", "gahr.data.calpha.sample", "gahr.experiment.progress.Progress.update"} <= set(FUNCTIONS)
+    assert {"gahr.noise.add_noise", "gahr.data.calpha.sample", "gahr.experiment.progress.Progress.update"} <= {*PUBLIC}
 
 
-@pytest.mark.parametrize("name", FUNCTIONS)
-def test_options_of_public_functions_are_keyword_only(name):
-    parameters = inspect.signature(FUNCTIONS[name]).parameters.values()
-    positional = [p.name for p in parameters if p.default is not p.empty and p.kind is not p.KEYWORD_ONLY]
-    assert positional == []
+def test_options_of_public_functions_are_keyword_only():
+    parameters = [(name, p) for name, thing in FUNCTIONS.items() for p in inspect.signature(thing).parameters.values()]
+    optional = [(name, p) for name, p in parameters if p.default is not p.empty]
+    assert [f"{name}: {p.name}" for name, p in optional if p.kind is not p.KEYWORD_ONLY] == []
 
 
-@pytest.mark.parametrize("name", PUBLIC)
-def test_public_functions_and_classes_have_docstrings(name):
-    thing = PUBLIC[name]
-    if inspect.isclass(thing) and issubclass(thing, tuple) and thing.__doc__.startswith(f"{thing.__name__}("):
+def undescribed(thing):
+    """What of a class or function lacks a description: the fields of a NamedTuple without docstring, or all of it."""
+    doc = thing.__doc__ or ""
+    if inspect.isclass(thing) and issubclass(thing, tuple) and doc.startswith(f"{thing.__name__}("):
         fields = [line for line in inspect.getsource(thing).splitlines()[1:] if ":" in line.partition("#")[0]]
         fields = [line for line in fields if not line.lstrip().startswith(("def ", "class ", '"""'))]
-        undescribed = [line for line in fields[: len(thing._fields)] if "#" not in line]
-        assert undescribed == []
-    else:
-        assert (thing.__doc__ or "").strip()
+        return [line for line in fields[: len(thing._fields)] if "#" not in line]
+    return [] if doc.strip() else ["docstring"]
 
 
-@pytest.mark.parametrize("name", MODULES)
-def test_modules_open_with_a_docstring(name):
-    assert (importlib.import_module(name).__doc__ or "").strip()
+def test_modules_public_functions_and_classes_have_docstrings():
+    assert {name: lacks for name, thing in (PUBLIC | MODULES).items() if (lacks := undescribed(thing))} == {}
 
 
-@pytest.mark.parametrize("path", sorted((ROOT / "gahr").rglob("*.py")), ids=lambda path: path.name)
-def test_arguments_use_the_words_of_the_glossary(path):
-    arguments = [node.arg for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.arg)]
-    assert {name: OTHER_WORDS[name] for name in arguments if name in OTHER_WORDS} == {}
+def test_arguments_use_the_words_of_the_glossary():
+    arguments = [(path.name, node.arg) for path in (ROOT / "gahr").rglob("*.py")
+                 for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.arg)]  # fmt: skip
+    assert [f"{file}: {name}, not {OTHER_WORDS[name]}" for file, name in arguments if name in OTHER_WORDS] == []
 
 
-def loaded(modules):
-    """Names of the top-level packages that importing the modules brings in."""
-    code = f"import sys, {', '.join(modules)}; print(*{{name.split('.')[0] for name in sys.modules}})"
-    return set(subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout.split())
-
-
-def test_importing_gahr_loads_neither_matplotlib_nor_orbax_nor_jax():
-    assert loaded(["gahr"]) & (HEAVY | {"jax"}) == set()
-
-
-def test_only_modules_that_save_load_orbax_and_none_loads_matplotlib():
-    assert loaded([name for name in MODULES if name.split(".")[1] not in SAVING]) & HEAVY == set()
-    assert loaded(MODULES) & HEAVY == {"orbax"}
+def test_slow_packages_are_loaded_only_by_the_modules_that_need_them():
+    below = [name for name in MODULES if not name.startswith("gahr.experiment")]
+    code = "import importlib, sys\n"
+    for names in (["gahr", *LIGHT], below, MODULES):
+        code += f"for name in {[*names]}: importlib.import_module(name)\n"
+        code += "print(*{'jax', 'matplotlib', 'orbax', 'tensorboardX'} & {*sys.modules})\n"
+    done = python(code)
+    found = [set(line.split()) for line in done.stdout.splitlines()]
+    assert found == [set(), {"jax"}, {"jax", "orbax"}], done.stderr

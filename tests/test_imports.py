@@ -1,45 +1,35 @@
 """Who may import whom, from the syntax trees."""
 
 import ast
-from pathlib import Path
+import graphlib
+import sys
 
-import pytest
+from conftest import ROOT
 
-ROOT = Path(__file__).parent.parent
-LEAVES = {"types", "noise", "metrics", "denoiser", "blocks"}  # what analysis and its like may see
-MATHEMATICS = {"consistency", "sampling", "analysis", "classical"}
-BASE = LEAVES | MATHEMATICS | {"checkpoint", "config", "data", "models", "training"}
+WORDS = {"types", "names"}
+ARITHMETIC = WORDS | {"noise", "metrics", "denoiser"}
+MATHEMATICS = ARITHMETIC | {"blocks"}
+BELOW_STUDIES = MATHEMATICS | {"training", "data", "models", "objectives", "sampling", "analysis", "classical"}
 ALLOWED = {  # module or folder of gahr -> those it may import, besides its own folder
     "": set(),
     "types": set(),
-    "config": set(),
-    "command": set(),
-    "memory": set(),
-    "progress": set(),
-    "run_directory": set(),
-    "noise": {"types"},
-    "metrics": {"types"},
-    "denoiser": {"types"},
-    "blocks": {"types", "denoiser"},
-    "checkpoint": {"types"},
-    "data": {"types"},
-    "models": {"types"},
-    "training": {"types", "noise", "metrics"},
-    **dict.fromkeys(MATHEMATICS, LEAVES),
-    "loop": {"types", "training", "checkpoint", "progress"},
-    "studies": BASE | {"progress"},
-    "validate": {"models"},
-    "prepare": {"data", "progress", "run_directory"},
-    "report": {"run_directory", "studies.common"},
-    "build": BASE | {"studies", "validate"},
-    "experiment": BASE | {"studies", "progress", "run_directory", "report", "loop", "build"},
-    "estimate": BASE | {"studies", "progress", "run_directory", "report", "loop", "build", "experiment"},
+    "names": set(),
+    "config": {"names"},
+    **dict.fromkeys(("noise", "metrics", "denoiser", "blocks"), WORDS | {"denoiser"}),
+    **dict.fromkeys(("data", "models"), WORDS),
+    **dict.fromkeys(("training", "objectives"), ARITHMETIC),
+    **dict.fromkeys(("sampling", "analysis", "classical"), MATHEMATICS),
+    "classical.disk_posterior": MATHEMATICS | {"data.disks"},
+    "studies": BELOW_STUDIES,
+    "experiment": BELOW_STUDIES | {"studies", "config"},
 }
-FILES = sorted((ROOT / "gahr").rglob("*.py"))
+LOADS_ORBAX = {"experiment.checkpoint", "experiment.hosts"}
+OUTSIDE_CONFIGS = {"gahr", "ml_collections"} | sys.stdlib_module_names - {"importlib", "runpy"}  # none loads another
 
 
-def label(path):
-    return str(path.relative_to(ROOT))
+def name_of(path, root=ROOT / "gahr"):
+    """Such as "data.files", without the leading "gahr."; "data" for its __init__.py."""
+    return ".".join(path.relative_to(root).with_suffix("").parts).removesuffix("__init__").rstrip(".")
 
 
 def is_module(name):
@@ -53,60 +43,79 @@ def imports(tree):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
-            assert node.level == 0, "relative import"
+            module = "." * node.level + (node.module or "")
             for alias in node.names:
-                inner = f"{node.module}.{alias.name}"
-                yield inner if node.module.split(".")[0] == "gahr" and is_module(inner) else node.module
+                inner = f"{module}.{alias.name}"
+                yield inner if module.split(".")[0] == "gahr" and is_module(inner) else module
 
 
-def of_gahr(path):
-    """Modules of gahr that a file imports, without the leading "gahr."."""
-    names = imports(ast.parse(path.read_text()))
-    return {name.partition(".")[2] for name in names if name.split(".")[0] == "gahr"}
+def of_gahr(tree):
+    """Modules of gahr that a syntax tree imports, without the leading "gahr."."""
+    return {name.partition(".")[2] for name in imports(tree) if name.split(".")[0] == "gahr"}
 
 
-def packages(path):
-    return {name.split(".")[0] for name in imports(ast.parse(path.read_text()))}
+def packages(tree):
+    return {name.split(".")[0] for name in imports(tree)}
 
 
-@pytest.mark.parametrize("path", FILES, ids=label)
-def test_a_module_imports_only_what_the_table_allows(path):
-    unit = path.relative_to(ROOT / "gahr").with_suffix("").parts[0].replace("__init__", "")
-    allowed = ALLOWED[unit] | ({unit} if (ROOT / "gahr" / unit).is_dir() else set())
-    outside = {name for name in of_gahr(path) if name not in allowed and name.split(".")[0] not in allowed}
-    assert outside == set()
+def within(name, units):
+    return any(name == unit or name.startswith(f"{unit}.") for unit in units)
 
 
-@pytest.mark.parametrize("path", FILES, ids=label)
-def test_nothing_imports_what_stands_above_the_library(path):
-    assert packages(path) & {"launch", "configs", "colab", "tests"} == set()
+def allowed(name):
+    """Modules and folders that a module may import; a study, of the studies, only its own folder and the shared one."""
+    parts = name.split(".")
+    study = parts[0] == "studies" and len(parts) > 1
+    own = {f"studies.{parts[1]}", "studies.shared"} if study else {parts[0]} - WORDS
+    return ALLOWED.get(name, ALLOWED[parts[0]]) | own
 
 
-@pytest.mark.parametrize("path", sorted((ROOT / "configs").glob("*.py")), ids=label)
-def test_configs_import_only_the_config_module_of_gahr(path):
-    assert of_gahr(path) <= {"config"}
-    assert packages(path) <= {"gahr", "ml_collections", "pathlib", "runpy"}
+TREES = {name_of(path): ast.parse(path.read_text()) for path in (ROOT / "gahr").rglob("*.py")}
+CONFIGS = {path.stem: ast.parse(path.read_text()) for path in (ROOT / "configs").glob("*.py")}
 
 
-@pytest.mark.parametrize("path", FILES, ids=label)
-def test_matplotlib_is_imported_only_inside_the_drawing_functions_of_studies(path):
-    tree = ast.parse(path.read_text())
-    drawing = [
-        node
-        for node in ast.walk(tree)
-        if isinstance(node, ast.FunctionDef) and node.name.lstrip("_").startswith("draw")
-    ]
-    everywhere = [name for name in imports(tree) if name.split(".")[0] == "matplotlib"]
-    inside = [name for node in drawing for name in imports(node) if name.split(".")[0] == "matplotlib"]
-    assert len(everywhere) == (len(inside) if path.parent.name == "studies" else 0)
+def test_a_module_imports_only_what_the_table_allows():
+    wrong = [f"{name} imports {other}" for name, tree in TREES.items() for other in of_gahr(tree)
+             if not within(other, allowed(name))]  # fmt: skip
+    assert wrong == []
 
 
-@pytest.mark.parametrize("path", FILES, ids=label)
-def test_orbax_is_imported_only_by_the_checkpoint_module(path):
-    assert "orbax" not in packages(path) or path.name == "checkpoint.py"
+def test_no_modules_import_each_other_in_a_circle():
+    graphlib.TopologicalSorter({name: of_gahr(tree) - {name} for name, tree in TREES.items()}).prepare()
 
 
-def test_the_walk_sees_imports_of_every_form(tmp_path):
-    source = "import gahr.noise\nfrom gahr import metrics, noise as n\nfrom gahr.data import SAMPLERS, splits\n"
-    (tmp_path / "module.py").write_text(source + "def f():\n    from gahr.models.unet import UNet\n")
-    assert of_gahr(tmp_path / "module.py") == {"noise", "metrics", "data", "data.splits", "models.unet"}
+def test_nothing_imports_what_stands_above_the_library_and_nothing_by_dots():
+    above = {"launch", "configs", "colab", "tests", ""}
+    assert {name: packages(tree) & above for name, tree in TREES.items() if packages(tree) & above} == {}
+
+
+def test_configs_import_only_what_needs_no_jax_of_gahr():
+    wrong = {
+        name: of_gahr(tree) - {"config", "names"} | packages(tree) - OUTSIDE_CONFIGS for name, tree in CONFIGS.items()
+    }
+    assert {name: others for name, others in wrong.items() if others} == {}
+
+
+def test_matplotlib_is_imported_only_inside_the_drawing_functions_of_studies():
+    def count(tree):
+        return sum(name.split(".")[0] == "matplotlib" for name in imports(tree))
+
+    def drawing(tree):
+        functions = [node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)]
+        return [node for node in functions if node.name.lstrip("_").startswith("draw")]
+
+    inside = {name: sum(map(count, drawing(tree))) if within(name, ["studies"]) else 0 for name, tree in TREES.items()}
+    assert [name for name, tree in TREES.items() if count(tree) != inside[name]] == []
+
+
+def test_orbax_is_imported_only_where_checkpoints_are_written():
+    assert {name for name, tree in TREES.items() if "orbax" in packages(tree)} <= LOADS_ORBAX
+
+
+def test_the_walk_sees_imports_of_every_form():
+    source = "import gahr.noise\nfrom gahr import metrics, noise as n\nfrom gahr.data import DATASETS, splits\n"
+    tree = ast.parse(source + "from . import a\ndef f():\n    from gahr.models.unet import UNet\n")
+    assert of_gahr(tree) == {"noise", "metrics", "data", "data.splits", "models.unet"}
+    assert packages(tree) == {"gahr", ""}
+    assert allowed("studies.card.figure") == BELOW_STUDIES | {"studies.card", "studies.shared"}
+    assert not within("studies.cards", allowed("studies.card.figure"))

@@ -2,17 +2,14 @@
 
 import io
 import json
-import os
-import signal
-import subprocess
 import sys
 import tarfile
 import zipfile
 
 import numpy as np
 import pytest
+from conftest import ROOT, python
 from PIL import Image
-from test_pipeline import ROOT
 
 from gahr.data import files, resizing
 from gahr.experiment.prepare import prepare
@@ -120,44 +117,39 @@ def people(tmp_path):
     return tmp_path / "people.npz"
 
 
-def environment():
-    return os.environ | {"PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'tests'}"}
-
-
-def command(*arguments):
-    line = [sys.executable, str(ROOT / "launch" / "prepare.py"), *map(str, arguments)]
-    return subprocess.run(line, capture_output=True, text=True, timeout=120, check=False, env=environment())
-
-
 KILLED = """
 import os, signal, sys
 from test_prepare import *
-task, point, source, out = sys.argv[1], int(sys.argv[2]), *sys.argv[3:]
+
+class Killer(Progress):
+    def update(self, task, done, total, *, note=""):
+        if (task, done) == self.last:
+            kill()
+
 def kill():
     os.kill(os.getpid(), signal.SIGKILL)
-class Killer(Progress):
-    def update(self, name, done, total, *, note=""):
-        if name == task and done >= point: kill()
-if task == "save":
-    np.lib.format.write_array = lambda *_, **__: kill()  # the images are written, the hashes are not
-prepare(source, out, recipe=RECIPE, progress=Killer("off"))
+
+source, out = sys.argv[1:]
+progress = Killer("off")
+for progress.last in (("images", 1024), ("pairs, in blocks", 1), ("save", 0)):
+    child = os.fork()
+    if not child:
+        if progress.last == ("save", 0):
+            np.lib.format.write_array = lambda *_, **__: kill()  # the images are written, the hashes are not
+        prepare(source, out, recipe=RECIPE, progress=progress)
+        os._exit(0)
+    print(os.waitpid(child, 0)[1] == signal.SIGKILL and not os.path.exists(out))
+    if progress.last == ("images", 1024):
+        with open(f"{out}.work/log.jsonl", "r+") as log:
+            print(*[json.loads(line)["step"] for line in log])
+            log.write('{"step": 1536, "unread')  # as if the kill had come a moment later
 """
 
 
 def test_a_killed_call_goes_on_to_the_same_file(prepared, folder, tmp_path):
-    out = tmp_path / "set.npz"
-    for task, point in (("images", 1024), ("pairs, in blocks", 1), ("save", 0)):
-        line = [sys.executable, "-c", KILLED, task, str(point), str(folder), str(out)]
-        result = subprocess.run(line, env=environment(), check=False, capture_output=True, text=True, timeout=120)
-        assert result.returncode == -signal.SIGKILL, result.stderr
-        assert not out.exists()
-        log = tmp_path / "set.npz.work" / "log.jsonl"
-        if task == "images":
-            assert [json.loads(line)["step"] for line in log.read_text().splitlines()] == [512, 1024]
-            with open(log, "a") as file:
-                file.write('{"step": 1536, "unread')  # as if the kill had come a moment later
-    seen = []
-    progress = Progress("off")
+    out, seen, progress = tmp_path / "set.npz", [], Progress("off")
+    done = python(KILLED, folder, out)
+    assert done.stdout.splitlines() == ["True", "512 1024", "True", "True"], done.stderr
     progress.update = lambda task, done, total, note="": seen.append((task, done))
     assert prepare(folder, out, recipe=RECIPE, progress=progress) == prepared[1]
     assert seen[0] == ("images", NUMBER)  # nothing is decoded again
@@ -176,14 +168,12 @@ def test_partial_work_of_a_call_that_failed_is_started_over(folder, prepared, tm
     assert out.read_bytes() == prepared[0].read_bytes()
 
 
-def test_two_calls_at_once_do_not_meet(people, tmp_path):
-    out, second = tmp_path / "set.npz", []
-    progress = Progress("off")
-    progress.update = lambda *_, **__: second or second.append(command(people, out, "--size=24"))
+def test_two_calls_at_once_do_not_meet(people, tmp_path, unclear):
+    out, second, progress = tmp_path / "set.npz", [], Progress("off")
+    cases = {(people, out, "--size=24"): "another call is at work in"}
+    progress.update = lambda *_, **__: second or second.append(unclear("prepare", cases))
     counts = prepare(people, out, recipe=RECIPE, progress=progress)
-    assert second[0].returncode == 1
-    (line,) = second[0].stderr.strip().splitlines()
-    assert line.startswith("error: another call is at work in")
+    assert second == [[]]
     assert counts["kept"] == 59
     assert files.read_set(out).images.shape == (59, 20, 20, 1)
 
@@ -203,12 +193,11 @@ def test_memory_does_not_grow_with_the_images(tmp_path):
         images = np.random.default_rng(2).integers(0, 256, (number, 20, 20), dtype=np.uint8)
         images[9::10] = images[0]
         np.save(tmp_path / "images.npy", images.repeat(8, 1).repeat(8, 2))
-        line = [sys.executable, "-c", PEAK, str(ROOT / "launch" / "prepare.py"), "--size=160", "--progress=off"]
-        line += [str(tmp_path / "images.npy"), str(tmp_path / f"{number}.npz")]
-        result = subprocess.run(line, env=environment(), check=False, capture_output=True, text=True, timeout=120)
-        assert result.returncode == 0, result.stderr
-        assert f"{number // 10} duplicates" in result.stdout
-        peaks.append(int(result.stdout.split()[-1]) / 1000)
+        paths = tmp_path / "images.npy", tmp_path / f"{number}.npz"
+        done = python(PEAK, ROOT / "launch" / "prepare.py", "--size=160", "--progress=off", *paths)
+        assert done.returncode == 0, done.stderr
+        assert f"{number // 10} duplicates" in done.stdout
+        peaks.append(int(done.stdout.split()[-1]) / 1000)
     assert peaks[1] - peaks[0] < 60
 
 
@@ -310,29 +299,23 @@ def test_damaged_arrays_are_errors(people, tmp_path):
             prepare(tmp_path / name, tmp_path / "set.npz", recipe=RECIPE)
 
 
-def test_the_command_prints_what_it_kept(people, tmp_path):
+def test_the_command_prints_what_it_kept(people, tmp_path, launch):
     out = tmp_path / "set.npz"
-    result = command(people, out, "--size=20", "--groups=person_id", "--grey=none", "--threshold=0.99")
-    assert result.returncode == 0, result.stderr
-    assert result.stdout.splitlines()[0] == f"{out}: 60 read, 0 unreadable, 1 duplicates, 59 kept"
-    assert "pairs of correlation above 0.95: 1" in result.stdout
+    done = launch("prepare", people, out, "--size=20", "--groups=person_id", "--grey=none", "--threshold=0.99")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines()[0] == f"{out}: 60 read, 0 unreadable, 1 duplicates, 59 kept"
+    assert "pairs of correlation above 0.95: 1" in done.stdout
     assert files.read_set(out).images.shape == (59, 20, 20, 3)
     assert files.read_set(out).recipe["threshold"] == 0.99
 
 
-@pytest.mark.parametrize(
-    ("options", "message"),
-    [
-        (["--recipe=celebra"], "unknown recipe 'celebra'; did you mean celeba?"),
-        (["--margins=1,2,x,4"], "margins must be four whole numbers, got 1,2,x,4"),
-        (["--margins=1,2"], "margins must be four numbers"),
-        (["--keep_duplicates", "--threshold=0.5"], "--threshold has no use"),
-        ([], "can be used"),
-    ],
-)
-def test_a_bad_command_is_one_clear_line(people, tmp_path, options, message):
-    result = command(people, tmp_path / "set.npz", *options, "--progress=off")
-    assert result.returncode == 1
-    (line,) = result.stderr.strip().splitlines()
-    assert line.startswith("error: ")
-    assert message in line
+def test_bad_commands_are_one_clear_line(people, tmp_path, unclear):
+    cases = {
+        ("--recipe=celebra",): "unknown recipe 'celebra'; did you mean celeba?",
+        ("--margins=1,2,x,4",): "margins must be four whole numbers, got 1,2,x,4",
+        ("--margins=1,2",): "margins must be four numbers",
+        ("--keep_duplicates", "--threshold=0.5"): "--threshold has no use",
+        (): "can be used",
+    }
+    paths = people, tmp_path / "set.npz", "--progress=off"
+    assert unclear("prepare", {(*paths, *options): message for options, message in cases.items()}) == []

@@ -2,13 +2,12 @@
 
 import re
 import runpy
-from pathlib import Path
 
+import mutations
 import numpy as np
+from conftest import ROOT
 
-from gahr.experiment.build import build
-
-ROOT = Path(__file__).parent.parent
+from gahr import experiment
 
 
 def test_ci_runs_the_test_command_of_the_readme():
@@ -16,13 +15,18 @@ def test_ci_runs_the_test_command_of_the_readme():
     assert command in (ROOT / ".ci" / "run").read_text().splitlines()
 
 
-def test_the_example_of_the_readme_measures_on_images_the_network_has_not_seen():
+def test_the_mistakes_to_plant_are_still_in_the_tree():
+    assert mutations.stale() == []
+
+
+def test_the_example_of_the_readme_measures_on_images_the_network_has_not_seen(tmp_path):
     (example,) = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
     lines = [line for line in example.splitlines() if re.match(r"import|from|keys =|clean =", line)]
     names = {}
     exec("\n".join(lines), names)
     config = runpy.run_path(str(ROOT / "configs" / "calpha.py"))["get_config"]("alpha=3,scale=laptop")
-    training = build(config, "alpha3").images(np.arange(16), subset="a", set_size=config.runs.alpha3.data.set_size)
+    run = experiment.plan(config, tmp_path).runs["alpha3"]
+    training = run.dataset.take(np.arange(16), subset=run.subset, set_size=run.set_size)
     clean = np.asarray(names["clean"])
     assert clean.shape == training.shape
     assert not np.any(np.all(np.isclose(clean[:, None], training[None], atol=1e-3), (2, 3, 4)))

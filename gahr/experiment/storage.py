@@ -14,8 +14,6 @@ from importlib import metadata
 from pathlib import Path
 from typing import IO, Any
 
-import jax
-
 from gahr.experiment import upgrade
 
 _PACKAGES = ("gahr", "jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy", "ml-collections", "matplotlib")
@@ -93,6 +91,8 @@ def drop_json_lines_after(path: Path, step: int) -> None:
 
 def describe_machine() -> dict:
     """Versions, devices and command, for config.json."""
+    import jax  # slow, and needed for nothing else here
+
     return {
         "command": sys.argv,
         "python": platform.python_version(),

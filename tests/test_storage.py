@@ -1,50 +1,42 @@
 """Claims of a run directory by several processes, and after one that was killed."""
 
-import subprocess
-import sys
-import time
-from pathlib import Path
-
 import pytest
+from conftest import python
 
 from gahr.experiment import storage
 
-ROOT = Path(__file__).parent.parent
 CLAIMS = 60
+PROGRAM = f"""
+import os, sys, time
+from pathlib import Path
+import jax  # which the first claim would load
+from gahr.experiment import storage
+
+start, children = time.time() + 1, []
+for _ in range(4):
+    children.append(os.fork())
+    if not children[-1]:
+        storage.describe_machine()  # starts JAX, which no process may do before it forks
+        for i in range({CLAIMS}):
+            time.sleep(max(0, start + 0.02 * i - time.time()))
+            storage.claim(Path(sys.argv[1]) / f"run{{i}}", {{"seed": 1}})
+            (Path(sys.argv[1]) / f"run{{i}}" / "alpha3").mkdir(exist_ok=True)
+        os._exit(0)
+sys.exit(any([os.waitpid(child, 0)[1] for child in children]))
+"""
 
 
 def test_several_processes_may_claim_new_directories_at_once(tmp_path):
-    code = f"""
-import pathlib, time
-from gahr.experiment import storage
-
-root = pathlib.Path({str(tmp_path)!r})
-print("ready", flush=True)
-start = float(input())
-for i in range({CLAIMS}):
-    time.sleep(max(0, start + 0.02 * i - time.time()))
-    storage.claim(root / f"run{{i}}", {{"seed": 1}})
-    (root / f"run{{i}}" / "alpha3").mkdir(exist_ok=True)
-"""
-    line = [sys.executable, "-c", code]
-    pipes = dict(stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=ROOT)
-    processes = [subprocess.Popen(line, **pipes) for _ in range(4)]
-    for process in processes:
-        assert process.stdout.readline() == "ready\n"
-    start = str(time.time() + 0.2)
-    for process in processes:
-        process.stdin.write(start + "\n")
-        process.stdin.flush()
-    errors = [process.communicate(timeout=60)[1] for process in processes]
-    assert [process.returncode for process in processes] == [0] * 4, errors
+    done = python(PROGRAM, tmp_path)
+    assert done.returncode == 0, done.stderr
     for i in range(CLAIMS):
         assert {path.name for path in (tmp_path / f"run{i}").iterdir()} == {"config.json", "alpha3"}
         assert storage.read_config(tmp_path / f"run{i}")["config"] == {"seed": 1}
 
 
-@pytest.mark.parametrize("left", ["config.json.partial", "config.json.17.partial", ".probe17"])
-def test_what_a_killed_process_leaves_does_not_block_the_directory(tmp_path, left):
-    (tmp_path / left).write_text("{")
+def test_what_a_killed_process_leaves_does_not_block_the_directory(tmp_path):
+    for left in ("config.json.partial", "config.json.17.partial", ".probe17"):
+        (tmp_path / left).write_text("{")
     storage.claim(tmp_path, {"seed": 1})
     assert storage.read_config(tmp_path)["config"] == {"seed": 1}
 
