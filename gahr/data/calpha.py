@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from gahr.names import is_number, is_whole, require
 from gahr.types import Array, Key
 
 
@@ -53,16 +54,14 @@ def sample(
       Image (size, size, 1) in [0, 1].
 
     Raises:
-      ValueError: an exponent is not positive, or the side is below 2.
+      ValueError: an exponent is not positive, or the side not whole or below 2.
 
     Reference: arXiv:2310.02557, appendix E, algorithm 2, with the scalings of the published generator.
     """
     background_alpha = alpha if background_alpha is None else background_alpha
     for name, value in (("alpha", alpha), ("background_alpha", background_alpha)):
-        if not value > 0:
-            raise ValueError(f"{name} must be positive, got {value}")
-    if size < 2:
-        raise ValueError(f"size must be at least 2, got {size}")
+        require(is_number(value) and value > 0, name, value, "positive")
+    require(is_whole(size, 2), "size", size, "a whole number from 2")
     key_contour, key_one, key_other, key_range, key_coin = jax.random.split(key, 5)
 
     height = _contour(key_contour, size, alpha)

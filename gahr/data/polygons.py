@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from gahr.names import is_number, is_whole, require
 from gahr.types import Array, Key
 
 
@@ -68,11 +69,9 @@ def sample(key: Key, *, size: int = 80, alpha: float, background_alpha: float | 
     """
     background_alpha = alpha if background_alpha is None else background_alpha
     for name, value in (("alpha", alpha), ("background_alpha", background_alpha)):
-        if not value > 0:
-            raise ValueError(f"{name} must be positive, got {value}")
+        require(is_number(value) and value > 0, name, value, "positive")
     for name, value, least in (("size", size, 2), ("degree", degree, 1)):
-        if value < least:
-            raise ValueError(f"{name} must be at least {least}, got {value}")
+        require(is_whole(value, least), name, value, f"a whole number from {least}")
     key_region, key_inside, key_outside, key_level, key_coin = jax.random.split(key, 5)
     low, high = (jax.random.uniform(key_level, (2,)) + jnp.arange(2)) / 2
     coin = jax.random.bernoulli(key_coin)

@@ -54,7 +54,7 @@ def loss(
     if floor is not None and not isinstance(options[floor], jax.Array):
         with jax.ensure_compile_time_eval():
             finite = bool(jnp.isfinite(weight(jnp.float32(options[floor]))))
-        require(finite, floor, options[floor], f"large enough for the weights {weighting} to be finite")
+        require(finite, floor, options[floor], f"positive with weighting {weighting}, and its weight finite")
     noisy = noise.add_noise(key_noise, clean, sigma)
     residual, updates = network(variables, noisy, sigma, train=True)
     error = jnp.sum(jnp.square(noisy - residual - clean), axis=(1, 2, 3))  # (N,)

@@ -1,1 +1,5 @@
-"""Samples from a denoiser: functions that see it and a random key, nothing else."""
+"""Samples from a denoiser: functions that see it and random keys, nothing else."""
+
+from gahr.sampling import blind
+
+SAMPLERS = {"blind": blind.sampler}  # name -> sampler(**options) -> Sampler

@@ -1,15 +1,15 @@
-"""One module per figure: analyze -> arrays, check -> theory beside measurement, draw -> Figure."""
+"""One module or folder per figure: analyze -> arrays, check -> theory beside measurement, draw -> Figure."""
 
 from gahr.studies import bases, card, disks, eigenbasis, lowdim, shuffled, slopes, transition, twins
 
 STUDIES = {
-    "bases": bases,
-    "card": card,
-    "disks": disks,
-    "eigenbasis": eigenbasis,
-    "lowdim": lowdim,
-    "shuffled": shuffled,
-    "slopes": slopes,
-    "transition": transition,
-    "twins": twins,
+    "bases": bases.STUDY,
+    "card": card.STUDY,
+    "disks": disks.STUDY,
+    "eigenbasis": eigenbasis.STUDY,
+    "lowdim": lowdim.STUDY,
+    "shuffled": shuffled.STUDY,
+    "slopes": slopes.STUDY,
+    "transition": transition.STUDY,
+    "twins": twins.STUDY,
 }

@@ -6,7 +6,7 @@ less the harmonics that follow the contour are localised.
 """
 
 import functools
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import jax
@@ -14,66 +14,63 @@ import jax.numpy as jnp
 import numpy as np
 
 from gahr.analysis import jacobian, performance
-from gahr.types import Progress
-from gahr.studies.common import COLOURS, Check, Run, at_least, at_most, check_counts, check_positive
 from gahr.studies.shared.local_basis import basis_checks, draw_bases, local_bases, localisation, spread
-from gahr.types import Array, Key
+from gahr.studies.shared.options import require_least, require_positive
+from gahr.studies.shared.study import AtLeast, AtMost, Check, Run, Study
+from gahr.studies.shared.style import COLOURS
+from gahr.types import Array, Key, Progress, Sharding
 
 
-def validate(analysis: Mapping[str, Any], marks: Mapping[str, Any]) -> None:
-    """ValueError unless the options of `analyze` can be used."""
-    del marks
-    check_counts(analysis, num_bases=1, num_images=2)
-    check_positive(analysis, "sigma")
-
-
-def analyze(
-    runs: Mapping[str, Run],
-    key: Key,
-    *,
-    sigma: float = 0.2,
-    num_bases: int = 8,
-    num_images: int = 256,
-    progress: Progress,
-) -> dict[str, np.ndarray]:
+def analyze(*, sigma: float = 0.2, num_bases: int = 8, num_images: int = 256) -> Callable:
     """Bases and errors of each network on test images of its own set.
 
     Image i of every set comes from the same white noise, so that only the regularity differs.
 
     Args:
-      runs: run name -> Run, on C^alpha images.
-      key: random key of the noise.
       sigma: noise level, image units.
       num_bases: images whose whole Jacobian is decomposed, the first of the `num_images`.
       num_images: test images of the error.
-      progress: shows the state and asks for stops.
 
     Returns:
-      Arrays named "RUN/quantity" that `check` and `draw` need.
+      Function (runs on C^alpha images, key, *, progress, sharding=None) -> arrays named "RUN/quantity" that `check`
+      and `draw` need.
+
+    Raises:
+      ValueError: an option that cannot be used.
     """
-    arrays: dict[str, Any] = {"runs": np.array(list(runs))}
-    curve = jax.jit(functools.partial(performance.psnr_curve, sigmas=jnp.array([sigma]), chunk=32))
-    for name, run in runs.items():
-        clean = run.images("test", num_images)
-        found = local_bases(
-            run.denoiser,
-            key,
-            clean[:num_bases],
-            sigma,
-            progress,
-            note=f"{name}: bases",
-            measure=_localisation,
-        )
-        found["alpha"] = run.data["alpha"]
-        found["psnr"] = curve(run.denoiser, key, clean).psnr[:, 0]
-        arrays |= {f"{name}/{quantity}": value for quantity, value in found.items()}
-    return {quantity: np.asarray(value) for quantity, value in arrays.items()}
+    require_positive(sigma=sigma)
+    require_least(num_bases=(num_bases, 1), num_images=(num_images, 2))
+
+    def analysis(
+        runs: Mapping[str, Run], key: Key, *, progress: Progress, sharding: Sharding | None = None
+    ) -> dict[str, np.ndarray]:
+        arrays: dict[str, Any] = {"runs": np.array(list(runs))}
+        curve = functools.partial(performance.psnr_curve, sigmas=jnp.array([sigma]), chunk=32, sharding=sharding)
+        curve = jax.jit(curve)
+        for name, run in runs.items():
+            clean = run.images("test", num_images)
+            found = local_bases(
+                run.denoiser,
+                key,
+                clean[:num_bases],
+                sigma,
+                progress,
+                note=f"{name}: bases",
+                measure=_localisation,
+                sharding=sharding,
+            )
+            found["alpha"] = run.data["alpha"]
+            found["psnr"] = curve(run.denoiser, key, clean).psnr[:, 0]
+            arrays |= {f"{name}/{quantity}": value for quantity, value in found.items()}
+        return {quantity: np.asarray(value) for quantity, value in arrays.items()}
+
+    return analysis
 
 
 def _localisation(eigen: jacobian.Eigenbasis, clean: Array) -> dict[str, Array]:
-    """Where the vectors that are kept have their energy."""
-    kept = eigen.vectors[: max(int(jnp.sum(eigen.shrinkage > 0.5)), 1)]
-    return localisation(kept, clean, jax.random.key(0))
+    """Where the vectors that are kept, the first at least, have their energy."""
+    kept = (eigen.shrinkage > 0.5).at[0].set(True)
+    return localisation(eigen.vectors, clean, jax.random.key(0), where=kept)
 
 
 def check(
@@ -97,34 +94,32 @@ def check(
     names = sorted((str(name) for name in arrays["runs"]), key=lambda name: float(arrays[f"{name}/alpha"]))
     checks = []
     for before, name in zip([None, *names], names, strict=False):
-        get = {quantity: arrays[f"{name}/{quantity}"] for quantity in ("psnr", "oracle", "preserved", "trace")}
-        sigma, pixels = float(arrays[f"{name}/sigma"]), arrays[f"{name}/clean"].size
-        error = np.mean(10 ** (-get["psnr"] / 10)) * pixels / sigma**2
-        above, below, verdicts = "-", "-", [(), ()]
-        if before is not None:
-            rise = (get["psnr"] - arrays[f"{before}/psnr"]).mean()
-            ratio = get["oracle"].mean() / arrays[f"{before}/oracle"].mean()
-            above, below = f"above {before}", f"below {before}"
-            verdicts = [at_least(rise, psnr_rise, of=f" {above}"), at_most(ratio, dimension_ratio, of=f" of {before}")]
+        get = {quantity: arrays[f"{name}/{quantity}"] for quantity in ("psnr", "oracle", "sigma", "clean")}
+        error = np.mean(10 ** (-get["psnr"] / 10)) * get["clean"].size / get["sigma"] ** 2
+        said = lambda quantity, name=name: spread(arrays[f"{name}/{quantity}"])
         checks += [
-            Check(f"{name}: output PSNR, dB", above, spread(get["psnr"]), *verdicts[0]),
-            Check(f"{name}: oracle dimension of x in the basis", below, spread(get["oracle"], digits=1), *verdicts[1]),
-            Check(
-                f"{name}: share of |x|^2 above 1/2",
-                "1",
-                spread(get["preserved"], digits=3),
-                *at_least(get["preserved"].mean(), preserved_energy),
-            ),
-            Check(f"{name}: tr J", f"error / sigma^2 = {error:.1f}, exact MMSE", spread(get["trace"], digits=1)),
+            Check(f"{name}: output PSNR, dB", None, said("psnr")),
+            Check(f"{name}: oracle dimension of x in the basis", None, said("oracle")),
+        ]
+        if before is not None:
+            rise = spread(get["psnr"] - arrays[f"{before}/psnr"])
+            ratio = float(get["oracle"].mean() / arrays[f"{before}/oracle"].mean())
+            checks += [
+                Check(f"{name}: output PSNR less that of {before}, dB", "above 0", rise, AtLeast(psnr_rise)),
+                Check(f"{name}: oracle dimension over that of {before}", "below 1", ratio, AtMost(dimension_ratio)),
+            ]
+        checks += [
+            Check(f"{name}: share of |x|^2 above 1/2", 1, said("preserved"), AtLeast(preserved_energy)),
+            Check(f"{name}: tr J", {"error / sigma^2, exact MMSE": float(error)}, said("trace")),
             Check(
                 f"{name}: energy of the vectors above 1/2 on contours",
-                f"{arrays[f'{name}/contour_control'].mean():.2f} shifted contours",
-                spread(arrays[f"{name}/contour"]),
+                {"shifted contours": float(arrays[f"{name}/contour_control"].mean())},
+                said("contour"),
             ),
             Check(
                 f"{name}: participation ratio of these vectors",
-                "0.67 a wave, 0.33 noise",
-                spread(arrays[f"{name}/participation"]),
+                {"a wave": 2 / 3, "noise": 1 / 3},
+                said("participation"),
             ),
             *basis_checks(arrays, name),
         ]
@@ -133,15 +128,17 @@ def check(
 
 def draw(arrays: Mapping[str, np.ndarray], *, title: str = ""):
     """Figure: image and leading eigenvectors of each network, decays, and output PSNR against the exponent."""
-    names = [str(name) for name in arrays["runs"]]
-    labels = {name: rf"$\alpha$ = {float(arrays[f'{name}/alpha']):g}" for name in names}
+    labels = {name: rf"$\alpha$ = {float(arrays[f'{name}/alpha']):g}" for name in map(str, arrays["runs"])}
 
     def draw_third(axes) -> None:
-        for name, colour in zip(names, COLOURS * len(names), strict=False):
-            values = arrays[f"{name}/psnr"]
-            error = values.std(ddof=1) / np.sqrt(len(values))
-            axes.errorbar(float(arrays[f"{name}/alpha"]), values.mean(), error, fmt="o", ms=4, color=colour, capsize=2)
+        for name, colour in zip(labels, COLOURS * len(labels), strict=False):
+            psnr = spread(arrays[f"{name}/psnr"])
+            alpha = float(arrays[f"{name}/alpha"])
+            axes.errorbar(alpha, psnr.mean, psnr.error, fmt="o", ms=4, color=colour, capsize=2)
         axes.set(xlabel=r"contour exponent $\alpha$", ylabel="output PSNR (dB)", title="Denoising, test images")
         axes.margins(0.15)
 
     return draw_bases(arrays, labels, draw_third, title=title)
+
+
+STUDY = Study(analyze, check, draw)

@@ -6,35 +6,29 @@ loses what it gains on images that have them.
 """
 
 import functools
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import jax
 import numpy as np
+from jax.tree_util import Partial
 
 from gahr import metrics
 from gahr.analysis import performance
 from gahr.classical.analytic import fit_gaussian, gaussian
 from gahr.data import shuffled
-from gahr.types import Progress
-from gahr.studies.common import COLOURS, Check, Run, at_least, check_counts, check_levels, check_positive, curve_of_told
 from gahr.studies.shared.local_basis import basis_checks, draw_bases, draw_curves, local_bases, spread
-from gahr.types import Key
+from gahr.studies.shared.measures import curve_of_told
+from gahr.studies.shared.options import input_levels, require_least, require_positive
+from gahr.studies.shared.study import AtLeast, Check, Estimate, Run, Study
+from gahr.studies.shared.style import COLOURS
+from gahr.types import Array, Denoiser, Key, NoiseDenoiser, Progress, Sharding
 
 _NAMES = {"plain": "as they are", "shuffled": "shuffled"}
 _CHUNK = 8  # images treated at a time
 
 
-def validate(analysis: Mapping[str, Any], marks: Mapping[str, Any]) -> None:
-    """ValueError unless the options of `analyze` can be used."""
-    check_levels(analysis, marks)
-    check_counts(analysis, num_bases=1)
-    check_positive(analysis, "sigma")
-
-
 def analyze(
-    runs: Mapping[str, Run],
-    key: Key,
     *,
     sigma: float = 0.3,
     num_bases: int = 4,
@@ -43,47 +37,66 @@ def analyze(
     lowest_db: float = 0.0,
     highest_db: float = 42.0,
     num_levels: int = 15,
-    progress: Progress,
-) -> dict[str, np.ndarray]:
+    fit_between: tuple[float, float] = (20.0, 34.0),
+) -> Callable:
     """Bases and PSNR curves of both networks, and of the linear denoiser of each set.
 
+    All denoisers meet images and noise in the order of pixels as they are: those of shuffled images between `shuffle`
+    and `unshuffle`, so that what is the same up to that order is the same.
+
     Args:
-      runs: "plain" and "shuffled".
-      key: random key of the noise.
       sigma: noise level of the bases, image units.
       num_bases: images whose whole Jacobian is decomposed, the first of the `num_images`.
       num_images: test images of the curves.
       wiener_images: training images that the linear denoiser is fitted on, at most.
       lowest_db, highest_db, num_levels: input PSNRs of the curves, dB, equally spaced.
-      progress: shows the state and asks for stops.
+      fit_between: input PSNRs of the slope fit, dB.
 
     Returns:
-      Arrays named "RUN/quantity" that `check` and `draw` need; images and eigenvectors of "shuffled" are in
-      the order of pixels that the images had.
+      Function (runs "plain" and "shuffled", key, *, progress, sharding=None) -> arrays named "RUN/quantity" that
+      `check` and `draw` need.
+
+    Raises:
+      ValueError: an option that cannot be used.
     """
-    levels = np.linspace(lowest_db, highest_db, num_levels)
-    sigmas = metrics.sigma_of_input_psnr(levels)
-    arrays: dict[str, Any] = {"input_psnr": levels}
-    curve = jax.jit(functools.partial(performance.psnr_curve, sigmas=sigmas, chunk=_CHUNK))
-    for name in _NAMES:
-        run = runs[name]
-        clean = run.images("test", num_images)
-        found = local_bases(run.denoiser, key, clean[:num_bases], sigma, progress, note=f"{name}: bases")
-        progress.check()
-        found["psnr"] = curve(run.denoiser, key, clean).psnr
-        wiener = gaussian(*fit_gaussian(run.images(run.data["subset"], wiener_images)))
-        found["wiener"] = curve_of_told(wiener, key, clean, sigmas)
-        if name == "shuffled":
-            restore = functools.partial(shuffled.unshuffle, permutation_seed=run.data.get("permutation_seed", 0))
-            found |= {quantity: restore(found[quantity]) for quantity in ("vectors", "clean", "noisy", "denoised")}
-        arrays |= {f"{name}/{quantity}": value for quantity, value in found.items()}
-    return {quantity: np.asarray(value) for quantity, value in arrays.items()}
+    levels = input_levels(lowest_db, highest_db, num_levels, fit_between=fit_between)
+    require_positive(sigma=sigma)
+    require_least(num_bases=(num_bases, 1), num_images=(num_images, 2), wiener_images=(wiener_images, 1))
+
+    def analysis(
+        runs: Mapping[str, Run], key: Key, *, progress: Progress, sharding: Sharding | None = None
+    ) -> dict[str, np.ndarray]:
+        sigmas = metrics.sigma_of_input_psnr(levels)
+        arrays: dict[str, Any] = {"input_psnr": levels, "fit_between": fit_between}
+        curve = functools.partial(performance.psnr_curve, sigmas=sigmas, chunk=_CHUNK, sharding=sharding)
+        curve = jax.jit(curve)
+        for name in _NAMES:
+            run, clean = runs[name], runs[name].images("test", num_images)
+            denoiser, wiener = run.denoiser, gaussian(*fit_gaussian(run.images(run.subset, wiener_images)))
+            if name == "shuffled":
+                seed = run.data.get("permutation_seed", 0)
+                clean = shuffled.unshuffle(clean, permutation_seed=seed)
+                denoiser, wiener = (Partial(_unshuffled, each, seed) for each in (denoiser, wiener))
+            note = f"{name}: bases"
+            found = local_bases(denoiser, key, clean[:num_bases], sigma, progress, note=note, sharding=sharding)
+            progress.check()
+            found["psnr"] = curve(denoiser, key, clean).psnr
+            found["wiener"] = curve_of_told(wiener, key, clean, sigmas)
+            arrays |= {f"{name}/{quantity}": value for quantity, value in found.items()}
+        return {quantity: np.asarray(value) for quantity, value in arrays.items()}
+
+    return analysis
+
+
+def _unshuffled(denoiser: Denoiser | NoiseDenoiser, seed: int, noisy: Array, *sigma: Array) -> Array:
+    """A denoiser of shuffled images on images as they are."""
+    denoised = denoiser(shuffled.shuffle(noisy, permutation_seed=seed), *sigma)
+    return shuffled.unshuffle(denoised, permutation_seed=seed)
 
 
 def check(
     arrays: Mapping[str, np.ndarray],
     *,
-    fit_between: tuple[float, float] = (20.0, 34.0),
     psnr_loss: float | None = None,
     slope_loss: float | None = None,
     dimension_ratio: float | None = None,
@@ -92,7 +105,6 @@ def check(
 
     Args:
       arrays: from `analyze`.
-      fit_between: input PSNRs of the slope fit, dB.
       psnr_loss: mark for what the shuffle costs at 30 dB of input, dB.
       slope_loss: mark for how much lower the slope is.
       dimension_ratio: mark for the oracle dimension of shuffled images over that of the images as they are.
@@ -100,47 +112,33 @@ def check(
     Returns:
       List of Check; a mark of None makes the line a report without verdict.
     """
-    levels = arrays["input_psnr"]
+    levels, between = arrays["input_psnr"], tuple(arrays["fit_between"])
     psnr, linear, oracle = (
         {name: arrays[f"{name}/{quantity}"] for name in _NAMES} for quantity in ("psnr", "wiener", "oracle")
     )
-    span = f"{fit_between[0]:g}-{fit_between[1]:g} dB"
-    slopes = {name: performance.psnr_slope(levels, psnr[name], between=fit_between) for name in _NAMES}
+    fitted = "{:g}-{:g} dB".format(*between)
+    slopes = {name: performance.psnr_slope(levels, psnr[name], between=between) for name in _NAMES}
 
-    def at(curves: Mapping[str, np.ndarray], name: str, decibel: float) -> float:
-        return float(np.interp(decibel, levels, curves[name].mean(0)))
+    def at(curve: np.ndarray) -> dict[str, float]:
+        return {f"{decibel} dB": float(np.interp(decibel, levels, curve.mean(0))) for decibel in (10, 20, 30)}
 
-    loss = at(psnr, "plain", 30) - at(psnr, "shuffled", 30)
-    flatter = slopes["plain"].slope - slopes["shuffled"].slope
-    ratio = oracle["shuffled"].mean() / oracle["plain"].mean()
+    apart = float(np.abs(linear["plain"].mean(0) - linear["shuffled"].mean(0)).max())
+    loss = at(psnr["plain"] - psnr["shuffled"])["30 dB"]
+    flatter = float(slopes["plain"].slope - slopes["shuffled"].slope)
+    ratio = float(oracle["shuffled"].mean() / oracle["plain"].mean())
     checks = [
-        Check(
-            "largest difference of the two linear denoisers' curves, dB",
-            "0 but for chance: other noise",
-            f"{np.abs(linear['plain'].mean(0) - linear['shuffled'].mean(0)).max():.3f}",
-        ),
-        Check(
-            "PSNR lost by the shuffle at 30 dB, dB", "0, optimal denoiser", f"{loss:.2f}", *at_least(loss, psnr_loss)
-        ),
-        Check(f"slope lost, {span}", "0, optimal denoiser", f"{flatter:.2f}", *at_least(flatter, slope_loss)),
-        Check(
-            "oracle dimension, shuffled / as they are",
-            "1, one basis",
-            f"{ratio:.2f}",
-            *at_least(ratio, dimension_ratio),
-        ),
+        Check("largest difference of the two linear denoisers' curves, dB", 0, apart),
+        Check("PSNR lost by the shuffle at 30 dB, dB", {"optimal denoiser": 0}, loss, AtLeast(psnr_loss)),
+        Check(f"slope lost, {fitted}", {"optimal denoiser": 0}, flatter, AtLeast(slope_loss)),
+        Check("oracle dimension, shuffled / as they are", {"one basis": 1}, ratio, AtLeast(dimension_ratio)),
     ]
     for name, label in _NAMES.items():
-        slope = slopes[name]
+        best = {f"linear, {decibel}": value for decibel, value in at(linear[name]).items()}
         checks += [
-            Check(f"{name}: slope, {span}", "-", f"{slope.slope:.3f} +- {slope.standard_error:.3f}"),
-            Check(
-                f"{name}: output at 10, 20, 30 dB",
-                "linear " + " ".join(f"{at(linear, name, decibel):.2f}" for decibel in (10, 20, 30)),
-                " ".join(f"{at(psnr, name, decibel):.2f}" for decibel in (10, 20, 30)),
-            ),
-            Check(f"{name}: oracle dimension, images {label}", "-", spread(oracle[name], digits=1)),
-            Check(f"{name}: share of |x|^2 above 1/2", "1", spread(arrays[f"{name}/preserved"], digits=3)),
+            Check(f"{name}: slope, {fitted}", None, Estimate(*map(float, slopes[name]))),
+            Check(f"{name}: output PSNR, dB, at inputs of", best, at(psnr[name])),
+            Check(f"{name}: oracle dimension, images {label}", None, spread(oracle[name])),
+            Check(f"{name}: share of |x|^2 above 1/2", 1, spread(arrays[f"{name}/preserved"])),
             *basis_checks(arrays, name),
         ]
     return checks
@@ -158,3 +156,6 @@ def draw(arrays: Mapping[str, np.ndarray], *, title: str = ""):
         draw_curves(axes, arrays["input_psnr"], [*curves, linear])
 
     return draw_bases(arrays, _NAMES, draw_third, title=title, note={"shuffled": " (drawn unshuffled)"})
+
+
+STUDY = Study(analyze, check, draw)

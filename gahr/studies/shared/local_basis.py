@@ -11,15 +11,16 @@ import numpy as np
 from gahr import metrics, noise
 from gahr.analysis import geometry, jacobian
 from gahr.denoiser import as_argument
-from gahr.types import Progress
-from gahr.studies.common import COLOURS, STYLE, Check, denoise, whole_jacobian
-from gahr.types import Array, Denoiser, Key
+from gahr.studies.shared.measures import denoise, whole_jacobian
+from gahr.studies.shared.study import Check, Estimate, Number
+from gahr.studies.shared.style import COLOURS, STYLE
+from gahr.types import Array, Denoiser, Key, Progress, Sharding
 
 _NUM_VECTORS = 10  # drawn, and compared with left singular vectors
 _NUM_CONTROLS = 20  # shifts of the contours
 _NUM_BINS = 60  # of the coefficients' curve
 
-Measure = Callable[[jacobian.Eigenbasis, Array], dict[str, Any]]  # of one basis and its clean image
+Measure = Callable[[jacobian.Eigenbasis, Array], dict[str, Any]]  # of one basis and its clean image, traced
 
 
 def local_bases(
@@ -31,6 +32,7 @@ def local_bases(
     *,
     note: str,
     measure: Measure = lambda eigen, clean: {},
+    sharding: Sharding | None = None,
 ) -> dict[str, Array]:
     """Basis that a denoiser shrinks in at each of some images.
 
@@ -41,9 +43,10 @@ def local_bases(
       sigma: noise level, image units.
       progress, note: shows the state under this name and asks for stops.
       measure: what else to find out about each basis.
+      sharding: how the columns of a Jacobian are spread over devices.
 
     Returns:
-      One value per image: shrinkage, singular_values, coefficients (N, d), vectors (N, 10, H, W, C), trace, kept,
+      One value per image: shrinkage, singular_values, coefficients (N, d), vectors (N, 10, H, W, C), trace,
       preserved, oracle (dimension: least error of a shrinkage in the basis over sigma^2), asymmetry, overlap (of the
       10 leading eigenvectors and left singular vectors) (N,), what `measure` finds; sigma; and the first image:
       clean, noisy, denoised (H, W, C).
@@ -51,27 +54,10 @@ def local_bases(
     denoiser, noisy, found = as_argument(denoiser), noise.add_noise(key, clean, sigma), []
     for i in range(len(clean)):
         progress.check()
-        matrix = whole_jacobian(denoiser, noisy[i], progress)
-        eigen = jacobian.eigenbasis_of(matrix, clean[i].shape)
-        singular = jacobian.singular_basis_of(matrix, clean[i].shape)
-        found.append(
-            {
-                "shrinkage": eigen.shrinkage,
-                "singular_values": singular.values,
-                "coefficients": jnp.abs(geometry.coefficients(eigen.vectors, clean[i])),
-                "vectors": eigen.vectors[:_NUM_VECTORS],
-                "trace": jnp.trace(matrix),
-                "kept": jnp.sum(eigen.shrinkage > 0.5),
-                "preserved": geometry.preserved_energy(eigen.vectors, eigen.shrinkage, clean[i]),
-                "oracle": geometry.oracle_mse(eigen.vectors, clean[i], sigma=sigma) * clean[i].size / sigma**2,
-                "asymmetry": eigen.asymmetry,
-                "overlap": geometry.overlap(eigen.vectors[:_NUM_VECTORS], singular.left[:_NUM_VECTORS]),
-                **measure(eigen, clean[i]),
-            }
-        )
+        matrix = whole_jacobian(denoiser, noisy[i], progress, sharding=sharding)
+        found.append(_describe(as_argument(measure), matrix, clean[i], sigma))
         progress.update(note, i + 1, len(clean))
-    stacked = {quantity: jnp.stack([each[quantity] for each in found]) for quantity in found[0]}
-    return stacked | {
+    return jax.tree.map(lambda *values: jnp.stack(values), *found) | {
         "sigma": jnp.asarray(sigma),
         "clean": clean[0],
         "noisy": noisy[0],
@@ -79,47 +65,63 @@ def local_bases(
     }
 
 
-def localisation(vectors: Array, clean: Array, key: Key) -> dict[str, Array]:
-    """Where vectors have their energy: mean share on contours, the same on shifted contours, and mean extent."""
-    mask = geometry.contour_mask(clean)
-    controls = [geometry.shifted_mask(each, mask) for each in jax.random.split(key, _NUM_CONTROLS)]
+@jax.jit
+def _describe(measure: Measure, matrix: Array, clean: Array, sigma: Array) -> dict[str, Array]:
+    """What `local_bases` says of one image."""
+    eigen, singular = (of(matrix, clean.shape) for of in (jacobian.eigenbasis_of, jacobian.singular_basis_of))
     return {
-        "contour": geometry.contour_share(vectors, mask).mean(),
-        "contour_control": jnp.mean(jnp.stack([geometry.contour_share(vectors, each).mean() for each in controls])),
-        "participation": geometry.participation_ratio(vectors).mean(),
+        "shrinkage": eigen.shrinkage,
+        "singular_values": singular.values,
+        "coefficients": jnp.abs(geometry.coefficients(eigen.vectors, clean)),
+        "vectors": eigen.vectors[:_NUM_VECTORS],
+        "trace": jnp.trace(matrix),
+        "preserved": geometry.preserved_energy(eigen.vectors, eigen.shrinkage, clean),
+        "oracle": geometry.oracle_mse(eigen.vectors, clean, sigma=sigma) * clean.size / sigma**2,
+        "asymmetry": eigen.asymmetry,
+        "overlap": geometry.overlap(eigen.vectors[:_NUM_VECTORS], singular.left[:_NUM_VECTORS]),
+        **measure(eigen, clean),
+    }
+
+
+def localisation(vectors: Array, clean: Array, key: Key, *, where: Array | None = None) -> dict[str, Array]:
+    """Where vectors have their energy: mean share on contours, the same on shifted contours, and mean extent.
+
+    `where` (k,) says which vectors count; all where None.
+    """
+    mask = geometry.contour_mask(clean)
+    share = lambda mask: geometry.contour_share(vectors, mask).mean(where=where)
+    controls = jax.random.split(key, _NUM_CONTROLS)
+    return {
+        "contour": share(mask),
+        "contour_control": jax.lax.map(lambda each: share(geometry.shifted_mask(each, mask)), controls).mean(),
+        "participation": geometry.participation_ratio(vectors).mean(where=where),
     }
 
 
 def basis_checks(arrays: Mapping[str, np.ndarray], name: str) -> list[Check]:
     """What is said of every basis: how far from symmetric, and what the two decompositions differ in."""
-    shrinkage, values = (arrays[f"{name}/{quantity}"] for quantity in ("shrinkage", "singular_values"))
-    above, number = (values > 0.5).sum(1), min(_NUM_VECTORS, values.shape[1])
+    eigen, singular = (arrays[f"{name}/{quantity}"] for quantity in ("shrinkage", "singular_values"))
+    number, equal = min(_NUM_VECTORS, singular.shape[1]), "equal where symmetric"
+    both = lambda measure: {"eigenvalues": measure(eigen), "singular values": measure(singular)}
     return [
-        Check(f"{name}: asymmetry |J - J^T| / |J|", "0, exact MMSE", spread(arrays[f"{name}/asymmetry"])),
+        Check(f"{name}: asymmetry |J - J^T| / |J|", {"exact MMSE": 0}, spread(arrays[f"{name}/asymmetry"])),
         Check(
-            f"{name}: eigenvalues, singular values above 1/2",
-            "equal where symmetric",
-            f"{spread(arrays[f'{name}/kept'], digits=0)}, {spread(above, digits=0)}",
+            f"{name}: eigenvalues, singular values above 1/2", equal, both(lambda values: spread((values > 0.5).sum(1)))
         ),
-        Check(
-            f"{name}: largest eigenvalue, singular value",
-            "equal where symmetric",
-            f"{shrinkage[:, 0].mean():.2f}, {values[:, 0].mean():.2f}",
-        ),
+        Check(f"{name}: largest eigenvalue, singular value", equal, both(lambda values: float(values[:, 0].mean()))),
         Check(
             f"{name}: overlap of {number} leading eigen- and left singular vectors",
-            f"1 where symmetric; chance {number / values.shape[1]:.3f}",
+            {"symmetric": 1, "chance": number / singular.shape[1]},
             spread(arrays[f"{name}/overlap"]),
         ),
     ]
 
 
-def spread(values: np.ndarray, *, digits: int = 2) -> str:
+def spread(values: np.ndarray) -> Number:
     """Mean and its standard error over images; one value alone has none."""
     if len(values) < 2:
-        return f"{float(values[0]):.{digits}f}"
-    error = np.std(values, ddof=1) / np.sqrt(len(values))
-    return f"{np.mean(values):.{digits}f} +- {error:.{max(digits, 1)}f}"
+        return float(values[0])
+    return Estimate(float(np.mean(values)), float(np.std(values, ddof=1) / np.sqrt(len(values))))
 
 
 def draw_bases(

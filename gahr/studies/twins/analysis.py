@@ -1,11 +1,6 @@
-"""From memorization to generalization, seen in samples: two networks, disjoint training sets, the same noise.
+"""The analysis of `gahr.studies.twins`: samples of pairs of networks, and the training images nearest to them."""
 
-Kadkhodaie et al. (2024), arXiv:2310.02557, figures 2, 6 to 8 and 10: trained on few images, each of two networks
-returns its own; trained on many, both return one and the same image, which is in neither set.
-"""
-
-import functools
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import jax
@@ -14,31 +9,18 @@ import numpy as np
 
 from gahr import metrics
 from gahr.analysis import generalization
-from gahr.types import Progress
-from gahr.sampling import blind
-from gahr.studies.common import Run, check_counts
+from gahr.sampling import blind, driver
 from gahr.studies.shared.families import families, nearest_size
-from gahr.studies.twins.check import check
-from gahr.studies.twins.figure import draw
-from gahr.types import Array, Denoiser, Key
-
-__all__ = ["analyze", "check", "draw", "validate"]
+from gahr.studies.shared.options import require_least
+from gahr.studies.shared.study import Run
+from gahr.types import Array, Key, Progress, Sharding
 
 _NUM_SHOWN = 2  # pairs drawn per N
 _NUM_COLLAGES = 4  # samples of network a drawn beside their collages
 _NUM_FRAMES = 8  # of a pair that parts
-_PIECE = 32  # steps between two looks at the clock
-
-
-def validate(analysis: Mapping[str, Any], marks: Mapping[str, Any]) -> None:
-    """ValueError unless the options of `analyze` can be used."""
-    del marks
-    check_counts(analysis, num_samples=6, max_steps=1, frame_every=1)
 
 
 def analyze(
-    runs: Mapping[str, Run],
-    key: Key,
     *,
     num_samples: int = 128,
     step_size: float = 0.01,
@@ -48,68 +30,70 @@ def analyze(
     max_steps: int = 5_000,
     frame_every: int = 10,
     patch: int = 4,
-    progress: Progress,
-) -> dict[str, np.ndarray]:
+) -> Callable:
     """Samples of every pair of networks from the same noise, and the training images nearest to them.
 
     Args:
-      runs: "VARIANT_nN_SUBSET" -> Run, both subsets of each N.
-      key: random key of start and noise of the samples.
       num_samples: per network; the same keys at every N.
       step_size, beta, growing, sigma_stop, max_steps: of `gahr.sampling.blind.ascend`; samples are denoised at the
         end and start about 0.5.
       frame_every: steps between the stored frames of the largest N.
       patch: side of the patches that are compared with training patches, pixels; divides the image side.
-      progress: shows the state and asks for stops.
 
     Returns:
-      Arrays named "VARIANT/quantity": set_sizes (K,), nearest (K, 2, S), twin (K, S), floor (K,): median similarity
-      of the closest pairs of the two sets, patches (K, 2): median similarity of patches of network a's samples to its
-      own and to the other set, steps and diverged (K, 2, S); of the last variant images to draw.
+      Function (runs with both subsets of each N, key, *, progress, sharding=None) -> those of `families` and arrays
+      named "FAMILY/quantity": set_sizes (K,), nearest (K, 2, S), twin (K, S), floor (K,): median similarity of the
+      closest pairs of the two sets, patches (K, 2): median similarity of patches of network a's samples to its own
+      and to the other set, steps and diverged (K, 2, S); of the last family images to draw.
+
+    Raises:
+      ValueError: an option that cannot be used.
     """
-    variants = families(runs)
-    expected = _expected_steps(1.0, sigma_stop, step_size, beta, growing)
-    arrays: dict[str, Any] = {"variants": np.array(list(variants)), "expected_steps": expected}
-    options = dict(step_size=step_size, beta=beta, growing=growing, sigma_stop=sigma_stop)
-    move = jax.jit(functools.partial(blind.advance, num_steps=_PIECE, **options))
-    for variant, pairs in variants.items():
-        rows = []
-        for number, pair in pairs.items():
-            shape = (num_samples, *pair[0].images("test", 1).shape[1:])
-            shown = variant == list(variants)[-1]
-            frames = frame_every if shown and number == max(pairs) else 0
-            start = blind.init(key, shape, max_steps=max_steps, frame_every=frames)
-            found = [
-                _sample(move, run.denoiser, key, start, progress, f"{variant}, N = {number:,}: samples {subset}")
-                for run, subset in zip(pair, "ab", strict=True)
-            ]
-            sets = [run.images(subset, number) for run, subset in zip(pair, "ab", strict=True)]
-            collages = [_collage(found[0][0], images, patch=patch) for images in sets]  # of its own and the other set
-            row, images = _compare(found, sets, collages)
-            rows.append(row)
-            if shown and number == nearest_size(pairs):
-                arrays |= _drawn(found[0][0], collages) | {"collage/set_size": number}
-            if shown:
-                arrays |= {f"shown/{number}/{name}": value for name, value in images.items()}
+    require_least(num_samples=(num_samples, 6), max_steps=(max_steps, 1), frame_every=(frame_every, 1))
+    sampler = blind.sampler(step_size=step_size, beta=beta, growing=growing, sigma_stop=sigma_stop)
+
+    def analysis(
+        runs: Mapping[str, Run], key: Key, *, progress: Progress, sharding: Sharding | None = None
+    ) -> dict[str, np.ndarray]:
+        found, arrays = families(runs)
+        arrays["expected_steps"] = expected_steps(1.0, sigma_stop, step_size, beta, growing)
+        for family, pairs in found.items():
+            rows, shown = [], family == list(found)[-1]
+            for number, pair in pairs.items():
+                frames = frame_every if shown and number == max(pairs) else 0
+                drawn = [
+                    driver.sample(
+                        sampler,
+                        run.denoiser,
+                        key,
+                        (num_samples, *run.images("test", 1).shape[1:]),
+                        max_steps=max_steps,
+                        frame_every=frames,
+                        final_denoise=True,
+                        sharding=sharding,
+                        progress=progress,
+                        note=f"{family}, N = {number:,}: samples {run.subset}",
+                    )
+                    for run in pair
+                ]
+                sets = [run.images(run.subset, number) for run in pair]
+                collages = [_collage(drawn[0][0], images, patch=patch) for images in sets]  # of its own and other set
+                row, images = _compare(drawn, sets, collages)
+                rows.append(row)
+                if shown and number == nearest_size(pairs):
+                    arrays |= _collages(drawn[0][0], collages) | {"collage/set_size": number}
+                if shown:
+                    arrays |= {f"shown/{number}/{name}": value for name, value in images.items()}
                 if frames:
-                    arrays |= _parting(found, row["twin"], frames)
-        arrays[f"{variant}/set_sizes"] = np.array(list(pairs))
-        arrays |= {f"{variant}/{name}": jnp.stack([row[name] for row in rows]) for name in rows[0]}
-    return {quantity: np.asarray(value) for quantity, value in arrays.items()}
+                    arrays |= _parting(drawn, row["twin"], frames)
+            stacked = jax.tree.map(lambda *values: jnp.stack(values), *rows) | {"set_sizes": np.array(list(pairs))}
+            arrays |= {f"{family}/{name}": value for name, value in stacked.items()}
+        return {quantity: np.asarray(value) for quantity, value in arrays.items()}
+
+    return analysis
 
 
-def _sample(
-    move: Any, denoiser: Denoiser, key: Key, state: blind.State, progress: Progress, note: str
-) -> tuple[Array, blind.Trace]:
-    """`blind.ascend` in pieces, between which a stop is heard."""
-    while bool(state.running.any()):
-        progress.check()
-        state = move(denoiser, key, state)
-        progress.update(note, int(jnp.sum(~state.running)), len(state.running), note=f"step {int(state.steps.max())}")
-    return blind.result(state, final_denoise=True)
-
-
-def _expected_steps(sigma_start: float, sigma_stop: float, step_size: float, beta: float, growing: bool) -> int:
+def expected_steps(sigma_start: float, sigma_stop: float, step_size: float, beta: float, growing: bool) -> int:
     """Steps where the denoiser removes exactly the noise: sigma falls by 1 - beta h_t."""
     sigma, t = sigma_start, 0
     while sigma > sigma_stop:
@@ -119,23 +103,23 @@ def _expected_steps(sigma_start: float, sigma_stop: float, step_size: float, bet
 
 
 def _compare(
-    found: list, sets: list[Array], collages: list[generalization.Collage]
+    drawn: Sequence[tuple[Array, driver.Trace]], sets: Sequence[Array], collages: Sequence[generalization.Collage]
 ) -> tuple[dict[str, Array], dict[str, Array]]:
-    samples = [one for one, _ in found]
+    """One row of the arrays of `analyze`, and images to draw."""
+    samples, traces = zip(*drawn, strict=True)
     near = [_nearest(one, images) for one, images in zip(samples, sets, strict=True)]
     row = {
         "nearest": jnp.stack([each.similarity for each in near]),
         "twin": metrics.cosine_similarity(*samples),
         "floor": jnp.median(_closest(*sets)),
         "patches": jnp.stack([jnp.median(each.similarity) for each in collages]),
-        "steps": jnp.stack([trace.steps for _, trace in found]),
-        "diverged": jnp.stack([trace.diverged for _, trace in found]),
+        "steps": jnp.stack([trace.steps for trace in traces]),
+        "diverged": jnp.stack([trace.diverged for trace in traces]),
     }
-    shown = slice(0, _NUM_SHOWN)
     images = {
-        f"{kind}_{subset}": values[shown]
+        f"{kind}_{subset}": values[:_NUM_SHOWN]
         for subset, one, each, training in zip("ab", samples, near, sets, strict=True)
-        for kind, values in (("sample", one), ("nearest", training[each.index[shown]]))
+        for kind, values in (("sample", one), ("nearest", training[each.index[:_NUM_SHOWN]]))
     }
     return row, images
 
@@ -145,7 +129,7 @@ _closest = jax.jit(generalization.closest_pairs)
 _collage = jax.jit(generalization.patch_collage, static_argnames="patch")
 
 
-def _drawn(samples: Array, collages: list[generalization.Collage]) -> dict[str, Array]:
+def _collages(samples: Array, collages: Sequence[generalization.Collage]) -> dict[str, Array]:
     """Samples (n, H, W, C), their collages and the median similarities (n,) of the patches to own and other set."""
     first = slice(0, _NUM_COLLAGES)
     drawn = {"collage/sample": samples[first]}
@@ -155,15 +139,15 @@ def _drawn(samples: Array, collages: list[generalization.Collage]) -> dict[str, 
     return drawn
 
 
-def _parting(found: list, twin: Array, every: int) -> dict[str, Array]:
+def _parting(drawn: Sequence[tuple[Array, driver.Trace]], twin: Array, every: int) -> dict[str, Any]:
     """Denoised frames (2, F, H, W, C) of the pair that ends least alike, and their similarity (F,)."""
     pair = int(jnp.argmin(twin))
-    frames = jnp.stack([trace.denoised[:, pair] for _, trace in found])
+    frames = jnp.stack([trace.denoised[:, pair] for _, trace in drawn])
     known = np.flatnonzero(np.isfinite(frames).all((0, 2, 3, 4)))
     chosen = known[np.unique(np.linspace(0, len(known) - 1, _NUM_FRAMES).astype(int))]
     return {
         "parting/frames": frames[:, chosen],
         "parting/steps": chosen * every,
-        "parting/sigma": jnp.stack([trace.sigma[:, pair] for _, trace in found]),
+        "parting/sigma": jnp.stack([trace.sigma[:, pair] for _, trace in drawn]),
         "parting/similarity": metrics.cosine_similarity(frames[0, chosen], frames[1, chosen]),
     }

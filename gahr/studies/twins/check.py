@@ -1,6 +1,6 @@
 """The numbers of `gahr.studies.twins`, beside theory."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import jax
@@ -8,38 +8,40 @@ import numpy as np
 
 from gahr.analysis import transition
 from gahr.analysis.transition import Interval
-from gahr.studies.common import Check, at_least
-from gahr.studies.shared.families import heading, nearest_size, over_repeats, over_values, repeats, written
+from gahr.studies.shared.families import estimate, heading, nearest_size, of_all, over_repeats, over_values, repeats
+from gahr.studies.shared.study import Above, AtLeast, Check
 
 
 class Summary(NamedTuple):
     nearest: Interval  # (K,) median similarity of samples to their nearest training images
     twin: Interval  # (K,) median similarity of twins
     share: Interval  # (K,) of pairs that are memorized
-    lead: float  # twin less nearest at the largest N
-    overtaking: Interval | None  # N at which twins overtake nearest images; of one size none
+    lead: Interval  # twin less nearest at the largest N
+    overtaking: Interval  # N at which twins overtake nearest images; NaN of one size alone
 
 
-def pairs(arrays: Mapping[str, np.ndarray], variant: str) -> tuple[np.ndarray, np.ndarray]:
-    """Similarities of each pair of samples, to the nearest images and to each other, (K, S).
+def pairs(arrays: Mapping[str, np.ndarray], names: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
+    """Similarities of each pair of samples, to the nearest images and to each other, (R, K, S) over repeats.
 
     The nearest image is sought in each network's own set and the two similarities are averaged: the two samples of a
     pair grow from one noise, so that the pair, not the sample, is the unit of an interval.
     """
-    return arrays[f"{variant}/nearest"].mean(1), arrays[f"{variant}/twin"]
+    return of_all(arrays, names, "nearest").mean(2), of_all(arrays, names, "twin")
 
 
-def summary(arrays: Mapping[str, np.ndarray], variant: str) -> Summary:
-    """Medians, share and overtaking N of one variant, with intervals over pairs of samples."""
-    nearest, twin = pairs(arrays, variant)
-    found = [transition.memorization_index(*rows) for rows in zip(nearest, twin, strict=True)]
-    near, alike, share = (
-        Interval(*np.transpose([getattr(each, name) for each in found])) for name in ("nearest", "twin", "share")
-    )
-    point = None
-    if len(found) > 1:
-        point = transition.transition_point(arrays[f"{variant}/set_sizes"], nearest, twin, key=jax.random.key(0))
-    return Summary(near, alike, share, float(alike.value[-1] - near.value[-1]), point)
+def summary(arrays: Mapping[str, np.ndarray], names: Sequence[str]) -> Summary:
+    """Medians, share and overtaking N of the repeats of a kind; of one alone with intervals over pairs of samples."""
+    sizes, found = arrays[f"{names[0]}/set_sizes"], []
+    for nearest, twin in zip(*pairs(arrays, names), strict=True):
+        each = [transition.memorization_index(*rows) for rows in zip(nearest, twin, strict=True)]
+        near, alike, share = (
+            Interval(*np.transpose([getattr(one, name) for one in each])) for name in ("nearest", "twin", "share")
+        )
+        point = over_values([np.nan])
+        if len(sizes) > 1:
+            point = transition.transition_point(sizes, nearest, twin, key=jax.random.key(0))
+        found.append(Summary(near, alike, share, over_values([alike.value[-1] - near.value[-1]]), point))
+    return Summary(*map(over_repeats, zip(*found, strict=True)))
 
 
 def check(
@@ -62,55 +64,41 @@ def check(
       List of Check; a mark of None makes the line a report without verdict.
     """
     checks = []
-    for kind, variants in repeats(arrays).items():
-        title, sizes = heading(kind, variants), arrays[f"{variants[0]}/set_sizes"]
-        each = [summary(arrays, variant) for variant in variants]
-        near, twin, share = (
-            over_repeats([getattr(one, name) for one in each]) for name in ("nearest", "twin", "share")
-        )
-        floor = np.mean([arrays[f"{variant}/floor"] for variant in variants], 0)
+    for kind, names in repeats(arrays).items():
+        title, sizes, found = heading(kind, names), arrays[f"{names[0]}/set_sizes"], summary(arrays, names)
+        floor = of_all(arrays, names, "floor").mean(0)
         for k, number in enumerate(sizes):
-            verdict: tuple = ()
-            if k == len(sizes) - 1 and twin_at_largest is not None:
-                verdict = (f"twin >= {twin_at_largest:g}", bool(twin.value[k] >= twin_at_largest))
             checks += [
                 Check(
-                    f"{title}: nearest image, twin, N = {number}",
-                    f"memorizing: 1, {floor[k]:.2f} or less; generalizing: below twin, 1",
-                    f"{written(_at(near, k))}, {written(_at(twin, k))}",
-                    *verdict,
+                    f"{title}: twin, nearest image, N = {number}",
+                    {"memorizing: nearest": 1, "twin at most": float(floor[k]), "generalizing: twin": 1},
+                    {"twin": estimate(found.twin, k), "nearest": estimate(found.nearest, k)},
+                    AtLeast(twin_at_largest if number == sizes[-1] else None),
                 ),
-                Check(f"{title}: share of pairs memorized, N = {number}", "1 falls to 0", written(_at(share, k))),
+                Check(f"{title}: share of pairs memorized, N = {number}", "1 falls to 0", estimate(found.share, k)),
             ]
         if memorized is not None:
-            good = sizes[(near.value > memorized) & (twin.value < near.value)]
-            checks.append(
-                Check(
-                    f"{title}: N where samples are copies and twins differ",
-                    "the small ones",
-                    ", ".join(map(str, good)) or "none",
-                    f"1, and one from 10, above {memorized:g}",
-                    bool(1 in good and any(good >= 10)),
-                )
-            )
-        lead = over_values([one.lead for one in each])
+            copies = np.where(found.twin.value < found.nearest.value, found.nearest.value, 0)
+            parts = {"N = 1": copies[sizes == 1], "best N from 10": copies[sizes >= 10]}
+            parts = {name: float(values.max(initial=0)) for name, values in parts.items()}
+            name = f"{title}: nearest image where twins are less alike"
+            checks.append(Check(name, "1, small N", {"least": min(parts.values())} | parts, Above(memorized)))
         name = f"{title}: twin less nearest image, N = {sizes[-1]}"
-        checks.append(Check(name, "above 0, generalizing", written(lead), *at_least(lead.value, lead_at_largest)))
+        checks.append(Check(name, "above 0, generalizing", estimate(found.lead), AtLeast(lead_at_largest)))
         if len(sizes) > 1:
-            text = written(over_repeats([one.overtaking for one in each]), digits=".3g")
-            checks.append(Check(f"{title}: N at which twins overtake nearest images", "more with more features", text))
+            name = f"{title}: N at which twins overtake nearest images"
+            checks.append(Check(name, "more with more features", estimate(found.overtaking)))
         number = nearest_size(sizes)
-        patches = np.mean([arrays[f"{variant}/patches"] for variant in variants], 0)[list(sizes).index(number)]
-        text = ", ".join(f"{value:.3f}" for value in patches)
-        checks.append(Check(f"{title}: patches like those of own, other set, N = {number}", "own above other", text))
-        stopped, steps = (
-            np.stack([arrays[f"{variant}/{name}"] for variant in variants]) for name in ("diverged", "steps")
-        )
-        text = f"{steps.mean():.0f}, {int(stopped.sum())} of {stopped.size}"
-        theory = f"{arrays['expected_steps']}, exact denoiser; 0"
-        checks.append(Check(f"{title}: steps, samples that diverged", theory, text))
+        own, other = of_all(arrays, names, "patches").mean(0)[list(sizes).index(number)].tolist()
+        stopped, steps = (of_all(arrays, names, quantity) for quantity in ("diverged", "steps"))
+        checks += [
+            Check(
+                f"{title}: similarity of patches, N = {number}", "own above other", {"own set": own, "other set": other}
+            ),
+            Check(
+                f"{title}: steps, samples that diverged",
+                {"steps, exact denoiser": int(arrays["expected_steps"]), "diverged": 0},
+                {"steps": float(steps.mean()), "diverged": int(stopped.sum()), "of": stopped.size},
+            ),
+        ]
     return checks
-
-
-def _at(found: Interval, k: int) -> Interval:
-    return Interval(*(values[k] for values in found))

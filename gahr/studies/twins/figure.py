@@ -6,16 +6,8 @@ from typing import Any
 import numpy as np
 
 from gahr.analysis.transition import Interval
-from gahr.studies.common import COLOURS, STYLE
-from gahr.studies.shared.families import (
-    draw_against_size,
-    draw_legend,
-    label,
-    looks,
-    over_repeats,
-    repeats,
-    without_interval,
-)
+from gahr.studies.shared.families import draw_against_size, draw_legend, looks, of_all, over_values, repeats
+from gahr.studies.shared.style import COLOURS, STYLE
 from gahr.studies.twins.check import pairs, summary
 
 _TWIN, _NEAREST = COLOURS[:2]  # blue and orange, as in the publication
@@ -33,11 +25,11 @@ def draw(arrays: Mapping[str, np.ndarray], *, title: str = ""):
     """
     import matplotlib.pyplot as plt
 
-    last, shown = str(arrays["variants"][-1]), list(repeats(arrays).values())[-1]
-    sizes = arrays[f"{last}/set_sizes"]
+    shown = list(repeats(arrays).values())[-1]
+    sizes, several = arrays[f"{shown[-1]}/set_sizes"], len(arrays["families"]) > 1
     with plt.rc_context(STYLE):
         figure = plt.figure(figsize=(7.0, 8.4), layout="constrained")
-        figure.suptitle(f"{title}; images: {label(last)}" if len(arrays["variants"]) > 1 else title)
+        figure.suptitle(f"{title}; images: {shown[-1]}" if several else title)
         images, histograms, collages, below = figure.subfigures(4, 1, height_ratios=(2.5, 1.6, 0.95, 3.3))
         _draw_samples(images, arrays, sizes)
         _draw_histograms(histograms, arrays, shown, sizes)
@@ -59,9 +51,9 @@ def _draw_samples(figure, arrays: Mapping[str, np.ndarray], sizes: np.ndarray) -
         panels[0, k * number].set_title(f"N = {size:,}", fontsize=7, loc="left", pad=3)
 
 
-def _draw_histograms(figure, arrays: Mapping[str, np.ndarray], variants: Sequence[str], sizes: np.ndarray) -> None:
+def _draw_histograms(figure, arrays: Mapping[str, np.ndarray], names: Sequence[str], sizes: np.ndarray) -> None:
     bins = np.linspace(0, 1, 41)
-    nearest, twin = (np.concatenate(rows, -1) for rows in zip(*(pairs(arrays, v) for v in variants), strict=True))
+    nearest, twin = (np.concatenate(values, -1) for values in pairs(arrays, names))  # (K, samples of all repeats)
     panels = figure.subplots(1, len(sizes), sharey=True, squeeze=False)[0]
     for k, (axes, size) in enumerate(zip(panels, sizes, strict=True)):
         for values, colour, words in (
@@ -93,26 +85,23 @@ def _draw_collages(figure, arrays: Mapping[str, np.ndarray]) -> None:
 
 
 def _draw_medians(figure, arrays: Mapping[str, np.ndarray]) -> None:
-    axes = figure.subplots()
-    kinds = repeats(arrays)
-    found = {variant: summary(arrays, variant) for variants in kinds.values() for variant in variants}
-    colours = {"twin": _TWIN, "nearest image": _NEAREST, "closest pairs of the sets": "grey"}
-    draw_against_size(axes, arrays, lambda variant: without_interval(arrays[f"{variant}/floor"]), colour="grey")
-    draw_against_size(axes, arrays, lambda variant: found[variant].nearest, colour=_NEAREST)
-    draw_against_size(axes, arrays, lambda variant: found[variant].twin, colour=_TWIN)
+    axes, kinds = figure.subplots(), repeats(arrays)
+    found = {kind: summary(arrays, names) for kind, names in kinds.items()}
+    floor = {kind: over_values(of_all(arrays, names, "floor")) for kind, names in kinds.items()}
+    draw_against_size(axes, arrays, floor, colour="grey")
+    for quantity, colour in (("nearest", _NEAREST), ("twin", _TWIN)):
+        draw_against_size(axes, arrays, {kind: getattr(found[kind], quantity) for kind in kinds}, colour=colour)
     low, high = axes.get_ylim()[0], 1.02
     step = 0.07 * (high - low)
-    for row, (variants, look) in enumerate(zip(kinds.values(), looks(), strict=False), start=1):
-        points = [found[variant].overtaking for variant in variants]
-        if None not in points:
-            _draw_overtaking(axes, over_repeats(points), low - row * step, look)
-    band = "95 % intervals over pairs" if len(kinds) == len(found) else "mean, range of repeats"
+    for row, (kind, look) in enumerate(zip(kinds, looks(), strict=False), start=1):
+        _draw_overtaking(axes, found[kind].overtaking, low - row * step, look)
+    band = "95 % intervals over pairs" if len(kinds) == len(arrays["families"]) else "mean, range of repeats"
     axes.set(
         ylabel="cosine similarity, median",
         title=f"Twins, nearest images; {band}",
         ylim=(low - (len(kinds) + 1) * step, high),
     )
-    draw_legend(figure, arrays, colours)
+    draw_legend(figure, kinds, {"twin": _TWIN, "nearest image": _NEAREST, "closest pairs of the sets": "grey"})
 
 
 def _draw_overtaking(axes, point: Interval, height: float, look: Mapping[str, Any]) -> None:
