@@ -12,7 +12,7 @@ from gahr.config import SCALES
 from gahr.denoiser import bind_told
 from gahr.experiment import build
 from gahr.experiment.loop import compile_step
-from gahr.experiment.plan import Plan
+from gahr.experiment.planning import Plan
 from gahr.types import NoiseDenoiser
 
 _TRAINING_SHARE = 0.5  # of the matrix-product rate that a training step is assumed to reach
