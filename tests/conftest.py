@@ -121,7 +121,7 @@ def unclear(launch):
         return [
             (arguments, found.stderr)
             for arguments, found in done.items()
-            if (found.returncode, found.stdout, found.stderr.count("\n")) != (1, "", 1)
+            if (found.returncode, found.stderr.count("\n")) != (1, 1)
             or not found.stderr.startswith("error: ")
             or cases[arguments] not in found.stderr
         ]

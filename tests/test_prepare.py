@@ -318,4 +318,5 @@ def test_bad_commands_are_one_clear_line(people, tmp_path, unclear):
         (): "can be used",
     }
     paths = people, tmp_path / "set.npz", "--progress=off"
-    assert unclear("prepare", {(*paths, *options): message for options, message in cases.items()}) == []
+    found = unclear("prepare", {(*paths, *options): message for options, message in cases.items()})
+    assert not found, found
