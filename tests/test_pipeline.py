@@ -229,7 +229,7 @@ def test_several_exponents_make_one_run_each(tmp_path):
     checks = experiment.study(config, tmp_path)
     assert {check.name.split(":")[0] for check in checks} == {"alpha1", "alpha2_5"}
     with np.load(tmp_path / "study.npz") as arrays:
-        assert arrays["alpha2_5/test"].shape == (8, 18)
+        assert arrays["alpha2_5/test"].shape == (8, 8)
 
 
 def test_command_survives_kill_and_termination(tmp_path):

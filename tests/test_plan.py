@@ -1,5 +1,8 @@
 """What a config is refused for before any work, and what is made of its sections."""
 
+import json
+import re
+
 import jax
 import pytest
 from test_config import get_config
@@ -16,15 +19,24 @@ def changed(section, field, value, arg="scale=smoke"):
     return config
 
 
+def refusal(config, workdir):
+    """What a plan of the config is refused with; empty where it is not."""
+    try:
+        plan(config, workdir)
+    except ValueError as error:
+        return str(error)
+    return ""
+
+
 def test_a_field_that_does_not_fit_is_refused_and_named(tmp_path):
-    for section, field, value, message in [
-        (None, "subset", "c", "subset must be one of a, b, test"),
-        (None, "set_size", 0, "set_size must be between"),
+    cases = [
+        (None, "subset", "c", r"unknown subset 'c' \(allowed: a, b, test\)"),
+        (None, "set_size", 0, "set_size must be a whole number from 1 to"),
         (None, "sett_size", 1, "unknown field sett_size; did you mean set_size"),
         ("data", "szie", 16, r"unknown field data\.szie; did you mean size"),
         ("data", "name", "calfa", r"unknown data\.name 'calfa'; did you mean calpha"),
         ("data", "size", 15, "image side 15 is not divisible by .* nearest valid is 14 or 16"),
-        ("data", "size", 1, r"data\.size must be at least 2, got 1"),
+        ("data", "size", 1, r"data\.size must be a whole number from 2, got 1"),
         ("model", "name", "unett", r"unknown model\.name 'unett'; did you mean unet"),
         ("model", "feature", 8, r"unknown field model\.feature; did you mean features"),
         ("model", "dtype", "float31", r"model\.dtype must be one of float32, bfloat16, float16, got 'float31'"),
@@ -41,10 +53,10 @@ def test_a_field_that_does_not_fit_is_refused_and_named(tmp_path):
         ("objective", "sigma_max", float("nan"), r"objective\.sigma_max must be finite and not negative, got nan"),
         ("objective", "sigma_min", 2.0, r"objective\.sigma_min must be at most sigma_max = 1\.0, got 2\.0"),
         ("objective", "sigma_max", 0.0, r"objective\.sigma_max must be positive, got 0\.0"),
-        ("objective", "teacher", "alpha4", r"objective\.teacher: no run is named 'alpha4'; did you mean alpha3"),
+        ("objective", "teacher", "alpha4", "denoising learns from images alone and takes no teacher"),
         ("optim", "name", "adan", r"unknown optim\.name 'adan'; did you mean adam"),
         ("optim", "learning_rate", 1.0, r"unknown field optim\.learning_rate"),
-        ("optim", "schedule", "linear", "halving, cosine or constant|halving, cosine, constant"),
+        ("optim", "schedule", "linear", r"unknown schedule 'linear' \(allowed: halving, cosine, constant\)"),
         ("optim", "batch_size", 0, r"optim\.batch_size must be a whole number from 1, got 0"),
         ("optim", "num_steps", 0, r"optim\.num_steps must be a whole number from 1, got 0"),
         ("optim", "peak", 0.0, r"optim\.peak must be positive and finite in float32, got 0\.0"),
@@ -52,9 +64,9 @@ def test_a_field_that_does_not_fit_is_refused_and_named(tmp_path):
         ("optim", "warmup", -1, r"optim\.warmup must be from 0 to below num_steps = 20, got -1"),
         ("optim", "warmup", 20, r"optim\.warmup must be from 0 to below num_steps = 20, got 20"),
         ("optim", "average", 1.0, r"optim\.average must be from 0 to below 1, got 1\.0"),
-    ]:
-        with pytest.raises(ValueError, match=f"run alpha3: .*{message}"):
-            plan(changed(section, field, value), tmp_path / "run")
+    ]
+    found = [(message, refusal(changed(*case), tmp_path / "run")) for *case, message in cases]
+    assert [pair for pair in found if not re.search(f"run alpha3: .*{pair[0]}", pair[1])] == []
     assert not (tmp_path / "run").exists()
 
 
@@ -67,7 +79,7 @@ def test_a_field_that_is_missing_is_named(tmp_path):
 
 
 def test_options_of_a_study_are_refused_before_training(tmp_path):
-    for file, section, field, value, message in [
+    cases = [
         ("calpha", "analysis", "num_levels", 1, r"study\.analysis\.num_levels must be at least 2, got 1"),
         ("calpha", "analysis", "num_images", 1, r"study\.analysis\.num_images must be at least 2, got 1"),
         ("calpha", "analysis", "num_levels", 3, r"fit_between must hold at least two of the levels 0, 17, 34 dB"),
@@ -83,14 +95,17 @@ def test_options_of_a_study_are_refused_before_training(tmp_path):
         ("eigenbasis", "analysis", "weights", "absent.npz", r"study\.analysis\.weights: there is no file absent\.npz"),
         ("memorization", "transition/analysis", "num_levels", 2, r"study\.analysis\.num_levels must"),
         ("memorization", "twins/analysis", "num_samples", 5, r"study\.analysis\.num_samples must"),
-    ]:
+    ]
+    wrong = []
+    for file, section, field, value, message in cases:
         config = get_config("scale=smoke", file=file).unlock()
         target = config.study
         for name in section.split("/"):
             target = target[name]
         target[field] = value
-        with pytest.raises(ValueError, match=message):
-            plan(config, tmp_path)
+        if not re.search(message, found := refusal(config, tmp_path)):
+            wrong.append((message, found))
+    assert wrong == []
     config = get_config("scale=smoke")
     config.study.name = "slope"
     with pytest.raises(ValueError, match=r"unknown study\.name 'slope'; did you mean slopes"):
@@ -125,5 +140,5 @@ def test_batches_must_be_shared_by_the_devices_in_training_alone(tmp_path, monke
         plan(config, tmp_path)
     (tmp_path / "alpha3").mkdir()
     (tmp_path / "alpha3" / "denoiser.safetensors").touch()
-    (tmp_path / "config.json").write_text('{"config": %s}' % config.to_json())
+    (tmp_path / "config.json").write_text(json.dumps({"version": 2, "config": json.loads(config.to_json())}))
     plan(config, tmp_path)

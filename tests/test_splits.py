@@ -1,4 +1,4 @@
-"""Disjoint, nested subsets of an endless image set."""
+"""Disjoint, nested subsets of an endless image set, and of a finite one."""
 
 import jax
 import jax.numpy as jnp
@@ -30,90 +30,72 @@ def test_the_largest_subset_ends_before_the_next_begins():
     np.testing.assert_array_equal(last[0], sample(jax.random.fold_in(KEY, 2**30 - 1)))
 
 
-@pytest.mark.parametrize("subset", ["a", "b", "test"])
-def test_a_small_set_is_the_start_of_a_larger_one(subset):
-    np.testing.assert_array_equal(make(np.arange(3), subset, 3), make(np.arange(10), subset, 10)[:3])
+def test_sets_are_nested_wrap_around_and_come_in_the_order_asked_for():
+    for subset in ("a", "b", "test"):
+        larger = make([0, 1, 2], subset, 10)
+        np.testing.assert_array_equal(make([0, 1, 2], subset, 3), larger)
+        np.testing.assert_array_equal(make([5, 3, 7], subset, 3), larger[[2, 0, 1]])
+    other = splits.images(sample, jax.random.key(1), jnp.arange(3), subset="test", set_size=5)
+    assert np.abs(other - larger).min() > 0
 
 
-def test_image_numbers_beyond_the_set_wrap_around():
-    np.testing.assert_array_equal(make([3, 5, 11], "b", 4), make([3, 1, 3], "b", 4))
+def test_a_subset_or_size_that_is_not_there_is_refused_alike_for_sets_made_and_held():
+    pixels, numbers = np.zeros((9, 2, 2, 1), np.uint8), splits.of_files(9, num_test=3, key=KEY)
+    held = lambda subset, size: splits.gather(pixels, numbers, jnp.arange(1), subset=subset, set_size=size)
+    for function, largest in ((lambda subset, size: make([0], subset, size), 2**30), (held, 3)):
+        with pytest.raises(ValueError, match=r"unknown subset 'tset'; did you mean test\? \(allowed: a, b, test\)"):
+            function("tset", 3)
+        for size in (0, -1, largest + 1, 2.5):
+            with pytest.raises(
+                ValueError, match=f"set_size must be a whole number from 1 to {largest} in subset b, got"
+            ):
+                function("b", size)
 
 
-def test_images_come_in_the_order_asked_for_and_depend_on_the_key():
-    np.testing.assert_array_equal(make([2, 0], "a", 5), make([0, 1, 2], "a", 5)[[2, 0]])
-    other = splits.images(sample, jax.random.key(1), jnp.arange(3), subset="a", set_size=5)
-    assert np.abs(other - make([0, 1, 2], "a", 5)).min() > 0
+def test_halves_are_counted_from_the_ends_of_the_order_that_the_key_chooses():
+    ordered, whole, odd = (splits.of_files(11, num_test=test, key=KEY, shuffle=False) for test in (2, 9, 3))
+    expected = {"test": [0, 1], "a": [2, 3, 4, 5], "b": [10, 9, 8, 7]}
+    assert {name: numbers.tolist() for name, numbers in ordered.items()} == expected
+    assert [len(numbers) for numbers in (*whole.values(), *odd.values())] == [1, 1, 9, 4, 4, 3]
+    one, same, other = (splits.of_files(1000, num_test=100, key=jax.random.key(seed)) for seed in (1, 1, 2))
+    jax.tree.map(np.testing.assert_array_equal, one, same)
+    assert sorted(np.concatenate(list(one.values()))) == list(range(1000))
+    assert np.mean(one["a"] == other["a"]) < 0.05
+    assert abs(one["a"].mean() - 499.5) < 5 * 289 / np.sqrt(450)  # not sorted by number: five standard errors
 
 
-def test_an_unknown_subset_is_refused_with_the_known_ones():
-    with pytest.raises(ValueError, match="a, b, test, got 'train'"):
-        make([0], "train", 5)
+@pytest.mark.parametrize("seed", range(20))
+def test_no_group_is_in_two_subsets_and_halves_are_near_equal(seed):
+    rng = np.random.default_rng(seed)
+    sizes = rng.integers(1, 10, rng.integers(6, 20))
+    groups = rng.permutation(np.repeat([f"person {i}" for i in range(len(sizes))], sizes))
+    num_test = rng.integers(9, max(10, sizes.sum() - 18))  # so that two groups at least are left
+    split = splits.of_files(len(groups), num_test=num_test, key=KEY, groups=groups, shuffle=False)
+    assert sorted(np.concatenate(list(split.values()))) == list(range(len(groups)))
+    assert sum(len(set(groups[numbers])) for numbers in split.values()) == len(sizes)
+    assert num_test - 9 < len(split["test"]) <= num_test
+    assert abs(len(split["a"]) - len(split["b"])) <= max(sizes)
+    assert np.all(np.diff(split["a"]) > 0)
+    assert np.all(np.diff(split["b"]) < 0)
 
 
-@pytest.mark.parametrize("set_size", [0, -1, 2**30 + 1])
-def test_a_set_size_out_of_range_is_refused(set_size):
-    with pytest.raises(ValueError, match="between 1 and 2\\^30"):
-        make([0], "a", set_size)
-
-
-@pytest.mark.parametrize(("num_images", "num_test"), [(100, 10), (101, 10), (3, 1), (50, 48)])
-def test_a_finite_set_is_split_into_test_images_and_the_halves_of_the_rest(num_images, num_test):
-    split = splits.of_files(num_images, num_test=num_test, seed=0)
-    half = (num_images - num_test) // 2
-    assert {name: len(numbers) for name, numbers in split.items()} == {"a": half, "b": half, "test": num_test}
-    together = np.concatenate(list(split.values()))
-    assert len(set(together)) == len(together)
-    assert set(together) <= set(range(num_images))
-
-
-def test_halves_are_counted_from_the_ends_of_the_order():
-    split = splits.of_files(11, num_test=2, seed=0, shuffle=False)
-    assert {name: numbers.tolist() for name, numbers in split.items()} == {
-        "test": [0, 1],
-        "a": [2, 3, 4, 5],
-        "b": [10, 9, 8, 7],
-    }
-
-
-def test_the_seed_alone_chooses_the_order():
-    one, same, other = (splits.of_files(1000, num_test=100, seed=seed)["a"] for seed in (1, 1, 2))
-    np.testing.assert_array_equal(one, same)
-    assert np.mean(one == other) < 0.05
-    assert abs(one.mean() - 499.5) < 5 * 289 / np.sqrt(450)  # not sorted by number: five standard errors
-
-
-@pytest.mark.parametrize("shuffle", [True, False])
-def test_no_group_is_in_two_subsets_and_halves_are_near_equal(shuffle):
+def test_random_groups_fill_the_test_set_and_small_sets_are_of_many_groups():
     sizes = np.r_[20, 20, 10, 10, 5, 5, 3, np.ones(60, int)]
     groups = np.random.default_rng(0).permutation(np.repeat(np.arange(len(sizes)), sizes))
-    split = splits.of_files(len(groups), num_test=25, seed=0, groups=groups, shuffle=shuffle)
-    assert sorted(np.concatenate(list(split.values()))) == list(range(len(groups)))
-    seen = [set(groups[numbers]) for numbers in split.values()]
-    assert sum(map(len, seen)) == len(set.union(*seen))
+    split = splits.of_files(len(groups), num_test=25, key=KEY, groups=groups)
+    assert sum(len(set(groups[numbers])) for numbers in split.values()) == len(sizes)
     assert len(split["test"]) == 25
     assert abs(len(split["a"]) - len(split["b"])) <= 1
-    if shuffle:  # a small set is of many groups, not of the largest first
-        assert len(set(groups[split["a"][:20]])) > 5
-    else:
-        assert np.all(np.diff(split["a"]) > 0)
-        assert np.all(np.diff(split["b"]) < 0)
+    assert len(set(groups[split["a"][:20]])) > 5
 
 
-def test_names_serve_as_groups():
-    names = np.array(["ann", "bob", "cem", "dee"]).repeat(5)
-    split = splits.of_files(20, num_test=5, seed=0, groups=names)
-    assert sum(len(set(names[numbers])) for numbers in split.values()) == 4
-    assert len(split["test"]) == 5
-
-
-@pytest.mark.parametrize("num_test", [0, 9, 10])
-def test_a_test_set_that_leaves_nothing_is_refused(num_test):
-    with pytest.raises(ValueError, match=f"num_test must be from 1 to 8, got {num_test}"):
-        splits.of_files(10, num_test=num_test, seed=0)
-
-
-def test_groups_that_cannot_be_dealt_out_are_refused():
-    with pytest.raises(ValueError, match="too few or too large for num_test = 3: no image for test"):
-        splits.of_files(20, num_test=3, seed=0, groups=np.repeat(np.arange(4), 5))
-    with pytest.raises(ValueError, match="no image for b"):
-        splits.of_files(20, num_test=10, seed=0, groups=np.repeat([0, 1], 10))
+def test_splits_that_leave_a_subset_empty_are_refused():
+    for num_images, num_test, group_size, message in (
+        (10, 0, 1, "num_test must be a whole number from 1 to 8, got 0"),
+        (10, 9, 1, "num_test must be a whole number from 1 to 8, got 9"),
+        (20, 3, 5, "too few or too large for num_test = 3: no image for test"),
+        (20, 10, 10, "no image for b"),
+    ):
+        groups = np.arange(num_images) // group_size
+        with pytest.raises(ValueError, match=message):
+            splits.of_files(num_images, num_test=num_test, key=KEY, groups=groups, shuffle=False)

@@ -18,7 +18,7 @@ from gahr.models import MODELS
 from gahr.models.layers import initialize
 from gahr.names import pick, suggest
 from gahr.objectives import OBJECTIVES
-from gahr.types import Array, Key, NoiseDenoiser
+from gahr.types import Array, Key, NoiseDenoiser, PyTree
 
 
 class Parts(NamedTuple):
@@ -56,13 +56,12 @@ def _build(seed: int, name: str, **section: Any) -> Parts:
     root = jax.random.key(seed)
     subset, set_size = section["subset"], section["set_size"]
     dataset = _named("data", section["data"], DATASETS, root)
-    with fields.named("subset and set_size"):
-        some = functools.partial(dataset.take, subset=subset, set_size=set_size)
-        jax.eval_shape(some, jax.ShapeDtypeStruct((1,), jnp.int32))
+    some = functools.partial(dataset.take, subset=subset, set_size=set_size)
+    jax.eval_shape(some, jax.ShapeDtypeStruct((1,), jnp.int32))
 
     model = model_of(section["model"])
     with fields.named("model", fields=section["model"]):
-        jax.eval_shape(lambda key: initialize(model, key, dataset.shape), root)
+        variable_shapes(model, dataset.shape)
 
     options = dict(section["objective"])
     loss = pick("objective.name", OBJECTIVES, options.pop("name"))
@@ -82,6 +81,12 @@ def _build(seed: int, name: str, **section: Any) -> Parts:
         recipe=_named("optim", section["optim"], training.OPTIMIZERS),
         key=jax.random.fold_in(root, zlib.crc32(name.encode())),  # its own, whatever runs stand beside it
     )
+
+
+@functools.lru_cache
+def variable_shapes(model: Any, image_shape: tuple[int, int, int]) -> PyTree:
+    """Shapes and types of the variables of a network; ValueError where it cannot take such images."""
+    return jax.eval_shape(lambda key: initialize(model, key, image_shape), jax.random.key(0))
 
 
 def _named(section: str, values: Mapping[str, Any], choices: Mapping[str, Callable], *arguments: Any) -> Any:

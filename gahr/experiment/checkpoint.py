@@ -114,7 +114,7 @@ def export_arrays(variables: PyTree, description: dict) -> bytes:
     Returns:
       The bytes to write; `import_arrays` reads the file.
     """
-    arrays = {name: np.ascontiguousarray(leaf) for name, leaf in flatten_dict(variables, sep="/").items()}
+    arrays = {name: np.asarray(leaf, order="C") for name, leaf in flatten_dict(variables, sep="/").items()}
     header = json.dumps({"version": _FORMAT_VERSION, **description})
     return save(arrays, metadata={"gahr": header})  # one entry: several come in an order that varies
 

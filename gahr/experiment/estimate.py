@@ -13,7 +13,6 @@ from gahr.denoiser import bind_told
 from gahr.experiment import build
 from gahr.experiment.loop import compile_step
 from gahr.experiment.plan import Plan
-from gahr.models.layers import initialize
 from gahr.types import NoiseDenoiser
 
 _TRAINING_SHARE = 0.5  # of the matrix-product rate that a training step is assumed to reach
@@ -56,8 +55,8 @@ def _counted(jaxpr: jax.extend.core.Jaxpr) -> Iterator[int]:
 
 def forward_operations(parts: build.Parts) -> int:
     """`operations` of the network of a run."""
-    variables = jax.eval_shape(lambda: initialize(parts.model, jax.random.key(0), parts.dataset.shape))
-    return operations(bind_told(parts.model, variables), parts.dataset.shape)
+    variables = build.variable_shapes(parts.model, parts.dataset.shape)
+    return operations(lambda *inputs: bind_told(parts.model, variables)(*inputs), parts.dataset.shape)
 
 
 def training_seconds(planned: Plan) -> float:
