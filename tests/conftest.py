@@ -4,7 +4,7 @@ import os
 from pathlib import Path
 
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
-os.environ.setdefault("JAX_DISABLE_MOST_OPTIMIZATIONS", "1")  # half the time goes into compiling; 0 tests what users run
+os.environ.setdefault("JAX_DISABLE_MOST_OPTIMIZATIONS", "1")  # less to compile; 0 tests what users run
 
 import functools
 import runpy
