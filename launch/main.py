@@ -76,13 +76,17 @@ def _join_others(hosts) -> None:
 
 
 def _listen_for_stops(progress) -> None:
+    asked = []
+
     def stop(signum, frame):
-        if progress.stop_requested and signum == signal.SIGINT:
+        if asked and signum == signal.SIGINT:
             os._exit(130)
-        progress.stop_requested = True
+        asked.append(signum)
         os.write(2, b"\nstopping at the next step; Ctrl-C again leaves at once without saving\n")
         if _DISTRIBUTED.value:
             os.kill(os.getpid(), signal.SIGTERM)  # whose handler is JAX's, which tells the other processes
+        else:
+            progress.stop_requested = True
 
     signal.signal(signal.SIGINT, stop)
     if not _DISTRIBUTED.value:

@@ -9,7 +9,7 @@ import jax
 import pytest
 
 from gahr.config import SCALES, choose_scale, num_blocks, parse_arg, refuse_given, require_positive
-from gahr.experiment.plan import plan
+from gahr.experiment.planning import plan
 
 CONFIGS = Path(__file__).parent.parent / "configs"
 DEFAULTS = dict(alpha=(3.0,), sizes=(16, 32), steps=10, rate=0.5, name="unet", quick=False, background=None)

@@ -1,5 +1,7 @@
 """One more member of each kind is one function or class and one dictionary entry, and all of them work together."""
 
+from typing import NamedTuple
+
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
@@ -10,11 +12,11 @@ from gahr import experiment, sampling
 from gahr.config import base
 from gahr.data import DATASETS
 from gahr.data.dataset import synthetic
-from gahr.experiment.plan import plan
+from gahr.experiment.planning import plan
 from gahr.models import MODELS
 from gahr.objectives import OBJECTIVES
 from gahr.sampling.driver import sample
-from gahr.sampling.sampler import Info, Sampler
+from gahr.sampling.sampler import Info, Sampler, normal
 from gahr.studies import STUDIES
 from gahr.studies.shared.study import AtLeast, Check, Study
 
@@ -40,16 +42,18 @@ def imitation(network, variables, key, clean, *, teacher=None, sigma=0.3):
     return jnp.mean((noisy - residual - teacher(noisy, sigma)) ** 2), updates
 
 
-def repeated(*, times=3):
-    def step(denoiser, keys, state):
-        denoised = denoiser(state["images"])
-        stop = state["left"] == 0
-        moved = jnp.where(stop[:, None, None, None], state["images"], denoised)
-        sigma = jnp.sqrt(jnp.mean((state["images"] - denoised) ** 2, (1, 2, 3)))
-        return {"images": moved, "left": state["left"] - 1}, Info(denoised, sigma, stop, jnp.isnan(sigma))
+class Left(NamedTuple):
+    images: jax.Array
+    left: jax.Array  # (n,) repetitions
 
-    start = lambda keys, shape: jax.vmap(lambda key: jax.random.normal(key, shape))(keys)
-    return Sampler(lambda keys, shape: {"images": start(keys, shape), "left": jnp.full(len(keys), times)}, step)
+
+def repeated(*, times=3):  # y <- D(y)
+    def step(denoiser, keys, state):
+        denoised = denoiser(state.images)
+        sigma = jnp.sqrt(jnp.mean((state.images - denoised) ** 2, (1, 2, 3)))
+        return Left(denoised, state.left - 1), Info(denoised, sigma, state.left == 0, jnp.isnan(sigma))
+
+    return Sampler(lambda keys, shape: Left(normal(keys, shape), jnp.full(len(keys), times)), step)
 
 
 def analyze(*, number=4):
@@ -105,8 +109,9 @@ def test_a_toy_of_each_kind_is_trained_sampled_and_studied(members, tmp_path):
     gain = lambda images: float(jnp.vdot(images, noisy) / jnp.vdot(noisy, noisy))
     assert abs(gain(student(noisy, 0.3)) - gain(teacher(noisy))) < abs(gain(noisy * 0.69 / 0.78) - gain(teacher(noisy)))
     samples, trace = sample(sampling.SAMPLERS["repeated"](times=2), teacher, jax.random.key(0), (3, 16, 16, 1), max_steps=5)
-    start = jax.vmap(lambda i: jax.random.normal(jax.random.fold_in(jax.random.fold_in(jax.random.key(0), i), 0), (16, 16, 1)))
-    np.testing.assert_allclose(samples, teacher(teacher(start(jnp.arange(3)))), rtol=1e-4, atol=1e-5)
+    keys = [jax.random.fold_in(jax.random.fold_in(jax.random.key(0), i), 0) for i in range(3)]
+    start = jnp.stack([jax.random.normal(key, (16, 16, 1)) for key in keys])
+    np.testing.assert_allclose(samples, teacher(teacher(start)), rtol=1e-4, atol=1e-5)
     assert trace.steps.tolist() == [2, 2, 2]
 
 

@@ -4,7 +4,7 @@ import importlib
 from typing import Any
 
 _FACE = {  # name -> module it is in; brought in when it is asked for, since some of them load Orbax
-    "plan": "plan",
+    "plan": "planning",
     "train": "runs",
     "train_planned": "runs",
     "study": "figures",
@@ -18,6 +18,4 @@ __all__ = list(_FACE)
 def __getattr__(name: str) -> Any:
     if name not in _FACE:
         raise AttributeError(f"module {__name__} has no attribute {name}")
-    found = getattr(importlib.import_module(f"{__name__}.{_FACE[name]}"), name)
-    globals()[name] = found  # also where a module of that name has just taken its place
-    return found
+    return getattr(importlib.import_module(f"{__name__}.{_FACE[name]}"), name)

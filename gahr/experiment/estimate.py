@@ -4,6 +4,7 @@ import json
 import math
 import time
 from collections.abc import Iterator
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -12,8 +13,7 @@ from gahr.config import SCALES
 from gahr.denoiser import bind_told
 from gahr.experiment import build
 from gahr.experiment.loop import compile_step
-from gahr.experiment.plan import Plan
-from gahr.types import NoiseDenoiser
+from gahr.experiment.planning import Plan
 
 _TRAINING_SHARE = 0.5  # of the matrix-product rate that a training step is assumed to reach
 _PASSES = 3  # forward, input gradient and weight gradient
@@ -31,10 +31,14 @@ def matmul_rate(*, size: int = 1024, repeats: int = 3) -> float:
     return 2 * size**3 / best
 
 
-def operations(noise_denoiser: NoiseDenoiser, image_shape: tuple[int, int, int]) -> int:
-    """Operations of the convolutions and matrix products for one image, a multiply-add counted as 2, borders as inside."""
-    noisy, sigma = jax.ShapeDtypeStruct(image_shape, jnp.float32), jax.ShapeDtypeStruct((), jnp.float32)
-    return sum(_counted(jax.make_jaxpr(noise_denoiser)(noisy, sigma).jaxpr))
+def forward_operations(model: Any, image_shape: tuple[int, int, int]) -> int:
+    """Operations of a network's convolutions and matrix products for one image, a multiply-add counted as 2.
+
+    Taps of a kernel that lie beyond the border count as those inside.
+    """
+    variables, noisy = build.variable_shapes(model, image_shape), jax.ShapeDtypeStruct(image_shape, jnp.float32)
+    traced = jax.make_jaxpr(lambda variables, noisy: bind_told(model, variables)(noisy, 1.0))(variables, noisy)
+    return sum(_counted(traced.jaxpr))
 
 
 def _counted(jaxpr: jax.extend.core.Jaxpr) -> Iterator[int]:
@@ -53,19 +57,13 @@ def _counted(jaxpr: jax.extend.core.Jaxpr) -> Iterator[int]:
                 yield from _counted(getattr(value, "jaxpr", value))
 
 
-def forward_operations(parts: build.Parts) -> int:
-    """`operations` of the network of a run."""
-    variables = build.variable_shapes(parts.model, parts.dataset.shape)
-    return operations(lambda *inputs: bind_told(parts.model, variables)(*inputs), parts.dataset.shape)
-
-
 def training_seconds(planned: Plan) -> float:
     """Expected time here of what is left to train, from its operations and the matrix-product rate."""
     total = 0.0
     for name in planned.chosen:
         parts = planned.runs[name]
         images = parts.recipe.batch_size * parts.recipe.num_steps
-        total += (1 - planned.share_done(name)) * _PASSES * forward_operations(parts) * images
+        total += (1 - planned.share_done(name)) * _PASSES * forward_operations(parts.model, parts.dataset.shape) * images
     return total / (matmul_rate() * _TRAINING_SHARE)
 
 

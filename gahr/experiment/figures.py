@@ -16,7 +16,7 @@ from jax.tree_util import Partial
 from gahr.denoiser import bind, bind_told, is_told
 from gahr.experiment import hosts, report, storage, upgrade
 from gahr.experiment.networks import load_network
-from gahr.experiment.plan import Plan, PlannedStudy, plan
+from gahr.experiment.planning import Plan, PlannedStudy, plan
 from gahr.experiment.progress import Progress
 from gahr.studies.shared.study import Check, Run
 from gahr.types import Array

@@ -6,7 +6,7 @@ from typing import Any
 from gahr.denoiser import bind, bind_told, is_told
 from gahr.experiment import build, storage
 from gahr.experiment.checkpoint import Checkpoints, import_arrays
-from gahr.experiment.plan import WEIGHTS, finished
+from gahr.experiment.planning import WEIGHTS, finished
 from gahr.names import suggest
 from gahr.types import Denoiser, NoiseDenoiser
 

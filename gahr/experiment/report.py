@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from gahr.experiment import storage
-from gahr.experiment.plan import Plan
+from gahr.experiment.planning import Plan
 from gahr.studies.shared.study import Above, AtLeast, AtMost, Check, Estimate, Values
 
 _SIGNS = {AtLeast: ">=", Above: ">", AtMost: "<="}

@@ -14,7 +14,7 @@ from gahr.analysis.performance import psnr_curve
 from gahr.experiment import build, hosts, loop, report, storage
 from gahr.experiment.checkpoint import Checkpoints, export_arrays
 from gahr.experiment.networks import load_network
-from gahr.experiment.plan import WEIGHTS, Plan, plan
+from gahr.experiment.planning import WEIGHTS, Plan, plan
 from gahr.experiment.progress import Progress
 from gahr.training import TrainState
 from gahr.types import Array

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 
 from gahr.sampling import driver
 from gahr.sampling.sampler import Info, Sampler, normal, with_options
-from gahr.types import Array, Denoiser, Key, Sharding
+from gahr.types import Array, Denoiser, Key
 
 
 class State(NamedTuple):
@@ -59,20 +59,23 @@ def ascend(
     key: Key,
     shape: tuple[int, int, int, int],
     *,
-    final_denoise: bool = False,
-    max_steps: int = 10_000,
-    frame_every: int = 0,
-    chunk: int = 64,
-    sharding: Sharding | None = None,
-    **options: Any,
+    step_size: float = 0.01,
+    beta: float = 0.1,
+    sigma_start: float = 1.0,
+    sigma_stop: float = 0.05,
+    mean: float | Array = 0.5,
+    growing: bool = False,
+    sigma_limit: float = 2.0,
+    **how: Any,
 ) -> tuple[Array, driver.Trace]:
-    """Samples (N, H, W, C) and Trace of `sampler(**options)`; the other arguments are those of `driver.sample`.
+    """Samples (N, H, W, C) and Trace of `sampler`, whose options these are; **how: those of `driver.sample`.
 
-    The published code returns D(y), as final_denoise does; the paper's listing does not. Not jitted; a jitted caller
-    takes a denoiser of `gahr.denoiser.bind` as an argument.
+    The published code returns D(y), as final_denoise=True does; the paper's listing does not. Not jitted; a jitted
+    caller takes a denoiser of `gahr.denoiser.bind` as an argument.
     """
-    how = dict(final_denoise=final_denoise, max_steps=max_steps, frame_every=frame_every, chunk=chunk)
-    return driver.sample(sampler(**options), denoiser, key, shape, **how, sharding=sharding)
+    levels = dict(sigma_start=sigma_start, sigma_stop=sigma_stop, sigma_limit=sigma_limit)
+    ascent = sampler(step_size=step_size, beta=beta, mean=mean, growing=growing, **levels)
+    return driver.sample(ascent, denoiser, key, shape, **how)
 
 
 def _init(keys: Key, shape: tuple[int, int, int], *, sigma_start: float, mean: float | Array) -> State:

@@ -8,7 +8,7 @@ import pytest
 from test_config import get_config
 
 from gahr.experiment import build
-from gahr.experiment.plan import plan
+from gahr.experiment.planning import plan
 
 
 def changed(section, field, value, arg="scale=smoke"):
