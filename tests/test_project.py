@@ -7,7 +7,7 @@ import mutations
 import numpy as np
 from conftest import ROOT
 
-from gahr.experiment.plan import plan
+from gahr import experiment
 
 
 def test_ci_runs_the_test_command_of_the_readme():
@@ -25,7 +25,7 @@ def test_the_example_of_the_readme_measures_on_images_the_network_has_not_seen(t
     names = {}
     exec("\n".join(lines), names)
     config = runpy.run_path(str(ROOT / "configs" / "calpha.py"))["get_config"]("alpha=3,scale=laptop")
-    run = plan(config, tmp_path).runs["alpha3"]
+    run = experiment.plan(config, tmp_path).runs["alpha3"]
     training = run.dataset.take(np.arange(16), subset=run.subset, set_size=run.set_size)
     clean = np.asarray(names["clean"])
     assert clean.shape == training.shape
