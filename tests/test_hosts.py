@@ -11,8 +11,9 @@ import numpy as np
 from safetensors.numpy import load_file
 from test_pipeline import ROOT, WEIGHTS
 
-OPTIONS = [f"--config={ROOT / 'configs' / 'calpha.py'}:scale=smoke", "--config.runs.alpha3.optim.num_steps=400"]
-OPTIONS += ["--config.checkpoint_seconds=0.2", "--progress=plain", "--only=alpha3"]
+OPTIONS = [f"--config={ROOT / 'configs' / 'calpha.py'}:scale=smoke", "--config.checkpoint_seconds=0"]  # a checkpoint a step
+OPTIONS += ["--config.runs.alpha3.optim.num_steps=60", "--config.runs.alpha3.optim.peak=2e-4"]
+OPTIONS += ["--progress=plain", "--only=alpha3"]
 
 
 def start(number, workdir):
