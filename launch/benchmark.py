@@ -94,8 +94,7 @@ def network(size: Size) -> tuple[Callable[[], object], Callable[[], object]]:
     images = jax.random.uniform(key, (size.batch, size.side, size.side, 1))
     variables = initialize(model, key, images.shape[1:])
     optimizer = optax.adam(1e-3)
-    train_step = make_train_step(network_of(model), optimizer, denoising.loss, lambda _: images)
-    step = jax.jit(train_step, donate_argnums=0)
+    step = jax.jit(make_train_step(network_of(model), optimizer, denoising.loss, lambda _: images), donate_argnums=0)
     forward = jax.jit(model.apply)
     state = init_state(jax.tree.map(jnp.copy, variables), optimizer)
 

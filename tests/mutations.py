@@ -14,73 +14,106 @@ import sys
 import tempfile
 import time
 from pathlib import Path
-from typing import NamedTuple
 
 ROOT = Path(__file__).parent.parent
-
-
-class Mutation(NamedTuple):
-    """A mistake, and the tests that must find it."""
-
-    file: str
-    old: str  # occurs in the file just once
-    new: str
-    tests: str  # arguments of pytest
-
-
-MUTATIONS = {
-    "a study shows training images as test images": Mutation(
-        "gahr/studies/transition.py",
-        'images("test", num_images)',
-        'images("a", num_images)',
-        "tests/test_memorization.py",
-    ),
+MUTATIONS = {  # file of gahr, and the tests that must find a mistake in it -> what the mistake does: old text, new text
+    ("studies/slopes.py", "test_slopes_study.py"): {
+        "slopes shows training images as test images": ('run.images("test", ', "run.images(run.subset, "),
+        "slopes draws the training curve on test images": ("run.images(run.subset, num", 'run.images("test", num'),
+        "slopes fits the linear denoiser to test images": ("images(run.subset, wiener", 'images("test", wiener'),
+    },
+    ("studies/shuffled.py", "test_basis_studies.py"): {
+        "shuffled fits the linear denoiser to test images": ("images(run.subset, wiener", 'images("test", wiener'),
+    },
+    ("studies/card/analysis.py", "test_card_study.py"): {
+        "card fits the linear denoiser to test images": ("images(run.subset, num_fit", 'images("test", num_fit'),
+    },
+    ("studies/transition.py", "test_memorization.py"): {
+        "transition shows training images as test images": ('images("test", ', "images(pair[0].subset, "),
+        "transition draws the training curve on test images": ("images(run.subset, num", 'images("test", num'),
+    },
+    ("studies/twins/analysis.py", "test_memorization.py"): {
+        "twins looks for its samples among test images": ("images(run.subset, number", 'images("test", number'),
+    },
+    ("data/calpha.py", "test_calpha.py"): {
+        "C^alpha draws its coin and its ranges from one key": ("bernoulli(key_coin)", "bernoulli(key_range)"),
+    },
+    ("data/splits.py", "test_splits.py"): {
+        "a and b share an image": ("rest[::-1][:half]", "rest[half - 1 : 2 * half - 1]"),
+    },
+    ("analysis/integrals.py", "test_identities.py"): {
+        "the likelihood has no tails": (" + integrand[0] / 2 + integrand[-1] / 2", ""),
+    },
+    ("classical/disk_posterior.py", "test_disks_study.py"): {
+        "the disk posterior has no -ln(energy) / 2": ("- jnp.log(energy) / 2", ""),
+    },
+    ("denoiser.py", "test_denoiser.py"): {
+        "the residual has the wrong sign": ("return noisy - self.model", "return noisy + self.model"),
+    },
+    ("objectives/denoising.py", "test_training.py"): {
+        "the weights are 1 / sigma in place of 1 / sigma^2": ("sigma**-2", "sigma**-1"),
+    },
+    ("training.py", "test_training.py"): {
+        "training meets the same noise at every step": ("jax.random.fold_in(key, state.step)", "key"),
+    },
+    ("sampling/driver.py", "test_samplers.py"): {
+        "the noise of a sample depends on its chunk": ("(key, jnp.arange(rows))", "(key, jnp.arange(rows) % chunk)"),
+    },
+    ("experiment/loop.py", "test_pipeline.py"): {
+        "no checkpoint is written before the end": ("leave or (step - start) % save_every == 0", "leave"),
+    },
+    ("experiment/build.py", "test_pipeline.py"): {
+        "the last parameters are exported, not their average": ("if state.average is None else state.average", ""),
+    },
 }
 
 
+def listed() -> list[tuple[str, str, str, str, str]]:
+    """All mutations, as (what it does, file, tests, old text, new text)."""
+    return [
+        (name, f"gahr/{file}", f"tests/{tests}", old, new)
+        for (file, tests), found in MUTATIONS.items()
+        for name, (old, new) in found.items()
+    ]
+
+
 def stale() -> list[str]:
-    """Names of the mutations whose old text does not occur just once."""
-    return [name for name, (file, old, *_) in MUTATIONS.items() if (ROOT / file).read_text().count(old) != 1]
+    """The mutations whose old text does not occur just once."""
+    return [name for name, file, _, old, _ in listed() if (ROOT / file).read_text().count(old) != 1]
 
 
-def status(copy: Path, tests: str) -> int:
+def status(copy: Path, *tests: str) -> int:
     """Exit status of pytest in a copy of the tree."""
-    line = [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", *tests.split()]
+    line = [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", *tests]
     environment = os.environ | {"PYTHONPATH": str(copy), "PYTHONDONTWRITEBYTECODE": "1"}
     return subprocess.run(line, cwd=copy, env=environment, stdout=subprocess.DEVNULL, check=False).returncode
-
-
-def verdict(copy: Path, mutation: Mutation) -> str:
-    """What the tests say of one mutation."""
-    path = copy / mutation.file
-    text = path.read_text()
-    path.write_text(text.replace(mutation.old, mutation.new))
-    found = status(copy, mutation.tests)
-    path.write_text(text)
-    return {0: "NOT CAUGHT", 1: "caught"}.get(found, f"NOT RUN: pytest ended with status {found}")
 
 
 def main() -> None:
     """Try the mutations that are asked for."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--only", default="", help="part of the names of the mutations to try")
+    parser.add_argument("--only", default="", help="part of what the mutations to try do")
     only = parser.parse_args().only
-    chosen = {name: mutation for name, mutation in MUTATIONS.items() if only in name}
+    chosen = [mutation for mutation in listed() if only in mutation[0]]
     if not chosen or stale():
-        sys.exit(f"the old text is not there just once: {'; '.join(stale())}" if stale() else f"no name holds {only!r}")
+        sys.exit(f"the old text is not there just once: {'; '.join(stale())}" if stale() else f"none holds {only!r}")
     with tempfile.TemporaryDirectory() as folder:
         copy = Path(folder) / "gahr"
         shutil.copytree(ROOT, copy, ignore=shutil.ignore_patterns(".git", ".venv*", "*cache*", "runs"))
-        start, verdicts = time.monotonic(), []
-        tests = " ".join(sorted({test for mutation in chosen.values() for test in mutation.tests.split()}))
-        if status(copy, tests):
-            sys.exit(f"the tests fail without any mutation: {tests}")
-        for i, (name, mutation) in enumerate(chosen.items(), 1):
-            verdicts.append(verdict(copy, mutation))
+        start, missed = time.monotonic(), 0
+        if status(copy, *sorted({tests for _, _, tests, _, _ in chosen})):
+            sys.exit("the tests fail without any mutation")
+        for i, (name, file, tests, old, new) in enumerate(chosen, 1):
+            text = (copy / file).read_text()
+            (copy / file).write_text(text.replace(old, new))
+            found = status(copy, tests)
+            (copy / file).write_text(text)
+            missed += found != 1
             elapsed = time.monotonic() - start
             left = elapsed / (i + 1) * (len(chosen) - i)  # the run without mutations counts as one
-            print(f"{i}/{len(chosen)} {name}: {verdicts[-1]} | {elapsed:.0f} s, ETA {left:.0f} s", flush=True)
-    sys.exit(any(found != "caught" for found in verdicts))
+            verdict = {0: "NOT CAUGHT", 1: "caught"}.get(found, f"NOT TRIED, pytest ended with status {found}")
+            print(f"{i}/{len(chosen)} {name}: {verdict} | {elapsed:.0f} s, ETA {left:.0f} s", flush=True)
+    sys.exit(missed > 0)
 
 
 if __name__ == "__main__":

@@ -40,7 +40,8 @@ def test_the_walk_finds_the_modules_and_their_functions():
 def test_options_of_public_functions_are_keyword_only():
     parameters = [(name, p) for name, thing in FUNCTIONS.items() for p in inspect.signature(thing).parameters.values()]
     optional = [(name, p) for name, p in parameters if p.default is not p.empty]
-    assert [f"{name}: {p.name}" for name, p in optional if p.kind is not p.KEYWORD_ONLY] == []
+    wrong = [f"{name}: {p.name}" for name, p in optional if p.kind is not p.KEYWORD_ONLY]
+    assert not wrong, wrong
 
 
 def undescribed(thing):
@@ -54,13 +55,15 @@ def undescribed(thing):
 
 
 def test_modules_public_functions_and_classes_have_docstrings():
-    assert {name: lacks for name, thing in (PUBLIC | MODULES).items() if (lacks := undescribed(thing))} == {}
+    wrong = {name: lacks for name, thing in (PUBLIC | MODULES).items() if (lacks := undescribed(thing))}
+    assert not wrong, wrong
 
 
 def test_arguments_use_the_words_of_the_glossary():
     arguments = [(path.name, node.arg) for path in (ROOT / "gahr").rglob("*.py")
                  for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.arg)]  # fmt: skip
-    assert [f"{file}: {name}, not {OTHER_WORDS[name]}" for file, name in arguments if name in OTHER_WORDS] == []
+    wrong = [f"{file}: {name}, not {OTHER_WORDS[name]}" for file, name in arguments if name in OTHER_WORDS]
+    assert not wrong, wrong
 
 
 def test_slow_packages_are_loaded_only_by_the_modules_that_need_them():

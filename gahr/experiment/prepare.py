@@ -74,8 +74,12 @@ def prepare(
         claim = json.dumps(made | {"stamp": contents.stamp})
         begun = (work / "claim.json").read_text() if (work / "claim.json").exists() else None
         if not out.exists():
+            if begun not in (None, claim):
+                progress.line(f"{work} was begun with other options or another source; starting over")
             if begun != claim:
-                _start(work, claim, again=begun is not None, progress=progress)
+                for name in ("log.jsonl", "pixels"):
+                    (work / name).unlink(missing_ok=True)
+                storage.write_whole(work / "claim.json", lambda file: file.write(claim.encode()))
             _make(contents, labels, made, recipe, work, out, strict, progress)
         elif begun != claim:  # otherwise this call was killed at its very end
             raise ValueError(f"{out} exists; give another name")
@@ -102,14 +106,6 @@ def _labels(contents: sources.Source, groups: str | None) -> np.ndarray | None:
             f"groups {groups} must be one label for each of {len(contents.names)} files, not {labels.shape}"
         )
     return labels
-
-
-def _start(work: Path, claim: str, *, again: bool, progress: Progress) -> None:
-    if again:
-        progress.line(f"{work} was begun with other options or another source; starting over")
-    for name in ("claim.json", "log.jsonl", "pixels"):
-        (work / name).unlink(missing_ok=True)
-    storage.write_whole(work / "claim.json", lambda file: file.write(claim.encode()))
 
 
 def _make(
@@ -182,7 +178,10 @@ def _contents(remaining: Iterator, number: int) -> Iterator[list[tuple[int, byte
     """Blocks of numbers of images and contents: of up to `number` images, fewer where they fill the memory."""
     block, size = [], 0
     for i, read in remaining:
-        content = _content(read)
+        try:
+            content = read()
+        except Exception as error:  # each archive format and compression has its own
+            content = _reason(error)
         block.append((i, content))
         size += content.nbytes if isinstance(content, np.ndarray) else len(content)
         if len(block) == number or size > _BYTES:
@@ -190,14 +189,6 @@ def _contents(remaining: Iterator, number: int) -> Iterator[list[tuple[int, byte
             block, size = [], 0
     if block:
         yield block
-
-
-def _content(read: Callable) -> bytes | np.ndarray | str:
-    """Content of a file, or why there is none."""
-    try:
-        return read()
-    except Exception as error:  # each archive format and compression has its own
-        return _reason(error)
 
 
 def _image(recipe: resizing.Recipe, content: bytes | np.ndarray | str) -> np.ndarray | str:
