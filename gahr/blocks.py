@@ -1,5 +1,6 @@
 """Work in blocks, for bounded memory: over sets of images, held or made, and over chunks spread over devices."""
 
+import math
 from collections.abc import Callable
 from typing import TypeVar
 
@@ -115,9 +116,10 @@ def in_chunks(
     Args:
       function: of arrays with n rows, to arrays with n rows that depend on no other row; any n.
       arguments: arrays with N rows, also of keys.
-      chunk: rows at a time; with `sharding` rounded up to whole devices. The last rows are filled up with copies.
-      sharding: how the rows of a chunk are spread over devices, for instance NamedSharding(mesh, PartitionSpec("data"));
-        the results are on all of them.
+      chunk: rows at a time at most, but with `sharding` one for each device at least. XLA's CPU compiler makes
+        products J^T v of convolutions fast outside of loops only, that is where one chunk holds all rows.
+      sharding: how the rows of a chunk are spread over devices, for instance
+        NamedSharding(mesh, PartitionSpec("data")); the results are on all of them.
 
     Returns:
       What function(arguments) is, N rows.
@@ -129,8 +131,9 @@ def in_chunks(
         raise ValueError(f"chunk must be at least 1, got {chunk}")
     number = len(jax.tree.leaves(arguments)[0])
     devices = 1 if sharding is None else sharding.num_devices
-    chunk = -(-min(int(chunk), number) // devices) * devices
-    rows = jnp.minimum(jnp.arange(-(-number // chunk) * chunk), number - 1)
+    chunks = math.ceil(number / (math.ceil(chunk / devices) * devices))
+    chunk = math.ceil(number / (chunks * devices)) * devices  # even ones, so that little is filled up
+    rows = np.minimum(np.arange(chunks * chunk), number - 1)
 
     def split(leaf: Array) -> Array:
         whole = leaf if len(rows) == number else leaf[rows]

@@ -14,7 +14,7 @@ import jax
 import jax.numpy as jnp
 
 from gahr import metrics, noise
-from gahr.blocks import Images, fold, image_shape, source
+from gahr.blocks import Images, fold, image_shape, in_chunks, source
 from gahr.types import Array, Key, NoiseDenoiser
 
 
@@ -80,10 +80,10 @@ def closest_pairs(
     take_a, number_a = source(images_a, num_images=num_images)
     take_b, number_b = source(images_b, num_images=num_images)
 
-    def closest(number: Array) -> Array:
-        return nearest(take_a(number[None]), take_b, num_images=number_b, centred=centred, chunk=chunk).similarity[0]
+    def closest(numbers: Array) -> Array:
+        return nearest(take_a(numbers), take_b, num_images=number_b, centred=centred, chunk=chunk).similarity
 
-    return jax.lax.map(closest, jnp.arange(number_a), batch_size=min(chunk, number_a))
+    return in_chunks(closest, jnp.arange(number_a), chunk=chunk)
 
 
 def patch_collage(

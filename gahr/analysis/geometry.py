@@ -7,6 +7,7 @@ do not fit are a ValueError.
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.scipy.stats import rankdata
 
 from gahr.types import Array, Key
 
@@ -78,16 +79,14 @@ def mean_frequency(vectors: Array) -> Array:
 
 
 def rank_correlation(values: Array, others: Array) -> Array:
-    """Spearman's rank correlation of two sequences (k,), ties in order of appearance.
+    """Spearman's rank correlation of two sequences (k,), equal values with their mean rank; NaN where all are equal.
 
     Of `mean_frequency` with k: 1 where frequency rises along the basis as in a Fourier basis ordered by it, 0 on
     average for white noise.
     """
     if values.ndim != 1 or values.shape != others.shape or len(values) < 2:
         raise ValueError(f"two sequences (k,) of one length, k >= 2, are needed, got {values.shape} and {others.shape}")
-    ranks = [jnp.argsort(jnp.argsort(sequence)).astype(jnp.float32) for sequence in (values, others)]
-    centred = [rank - rank.mean() for rank in ranks]
-    return jnp.sum(centred[0] * centred[1]) / jnp.sqrt(jnp.sum(centred[0] ** 2) * jnp.sum(centred[1] ** 2))
+    return jnp.corrcoef(*(rankdata(sequence) for sequence in (values, others)))[0, 1]
 
 
 def participation_ratio(vectors: Array) -> Array:

@@ -5,17 +5,24 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 
 from gahr import metrics, noise
-from gahr.analysis.jacobian import check_image
-from gahr.analysis.probes import asymmetry, check_images, jacobian_moments
-from gahr.denoiser import at
-from gahr.types import Array, Denoiser, Key, NoiseDenoiser
+from gahr.analysis.checks import check_image, check_images, check_levels
+from gahr.analysis.integrals import KLIntegral, kl_integral, log_likelihood  # noqa: F401, identities as well
+from gahr.analysis.probes import asymmetry, jacobian_moments
+from gahr.blocks import in_chunks
+from gahr.types import Array, Denoiser, Key, Sharding
 
 
 def sure(
-    denoiser: Denoiser, key: Key, noisy: Array, *, sigma: float, num_probes: int | None = 4, chunk: int = 8
+    denoiser: Denoiser,
+    key: Key,
+    noisy: Array,
+    *,
+    sigma: float,
+    num_probes: int | None = 4,
+    chunk: int = 8,
+    sharding: Sharding | None = None,
 ) -> Array:
     """Stein's unbiased risk estimate of the mean squared error, from noisy images alone.
 
@@ -27,16 +34,17 @@ def sure(
       key: random key of the probes.
       noisy: images (N, H, W, C) with white Gaussian noise.
       sigma: its standard deviation, image units.
-      num_probes, chunk: for tr J, as in `jacobian_moments`; None is exact.
+      num_probes, chunk, sharding: for tr J, as in `jacobian_moments`; None probes are exact.
 
     Returns:
       Estimates (N,), squared image units per pixel; single ones may be negative.
 
     Reference: Stein (1981); Ramani, Blu and Unser (2008), IEEE Transactions on Image Processing 17, 1540-1554.
     """
+    trace = jacobian_moments(denoiser, key, noisy, num_probes=num_probes, chunk=chunk, sharding=sharding).trace
     noisy = jnp.asarray(noisy)
-    trace = jacobian_moments(denoiser, key, noisy, num_probes=num_probes, chunk=chunk).trace
-    return metrics.mse(noisy, denoiser(noisy)) + 2 * sigma**2 * trace / noisy[0].size - sigma**2
+    denoised = in_chunks(denoiser, noisy, chunk=len(noisy), sharding=sharding)
+    return metrics.mse(noisy, denoised) + 2 * sigma**2 * trace / noisy[0].size - sigma**2
 
 
 def covariance_product(denoiser: Denoiser, noisy: Array, vector: Array, *, sigma: float) -> Array:
@@ -84,7 +92,16 @@ class Card(NamedTuple):
     linearity_error: Array
 
 
-def card(denoiser: Denoiser, key: Key, clean: Array, *, sigmas: Array, num_probes: int = 4, chunk: int = 8) -> Card:
+def card(
+    denoiser: Denoiser,
+    key: Key,
+    clean: Array,
+    *,
+    sigmas: Array,
+    num_probes: int = 4,
+    chunk: int = 8,
+    sharding: Sharding | None = None,
+) -> Card:
     """Every identity at once: how near a denoiser is to an exact MMSE denoiser.
 
     Args:
@@ -93,7 +110,7 @@ def card(denoiser: Denoiser, key: Key, clean: Array, *, sigmas: Array, num_probe
       key: random key; image i meets the same noise sigma z_i at every level.
       clean: images (N, H, W, C), N >= 2.
       sigmas: noise levels (S,), S >= 2, image units, increasing or decreasing.
-      num_probes, chunk: as in `jacobian_moments`.
+      num_probes, chunk, sharding: as in `jacobian_moments`.
 
     Returns:
       Card; `card_lines` makes a table of it.
@@ -102,19 +119,29 @@ def card(denoiser: Denoiser, key: Key, clean: Array, *, sigmas: Array, num_probe
       ValueError: fewer than two images or levels, or images or a denoiser that `jacobian_moments` refuses.
     """
     clean = check_images(denoiser, clean, num_probes=num_probes, chunk=chunk)
-    sigmas = _levels(sigmas)
-    at_level = functools.partial(card_values, denoiser, key, clean, num_probes=num_probes, chunk=chunk)
+    sigmas = check_levels(sigmas)
+    options = dict(num_probes=num_probes, chunk=chunk, sharding=sharding)
+    at_level = functools.partial(card_values, denoiser, key, clean, **options)
     return card_of(jax.lax.map(lambda sigma: at_level(sigma=sigma), sigmas), sigmas=sigmas)
 
 
 def card_values(
-    denoiser: Denoiser, key: Key, clean: Array, *, sigma: Array, num_probes: int = 4, chunk: int = 8
+    denoiser: Denoiser,
+    key: Key,
+    clean: Array,
+    *,
+    sigma: Array,
+    num_probes: int = 4,
+    chunk: int = 8,
+    sharding: Sharding | None = None,
 ) -> CardValues:
     """One level of `card`, (N,) each; of a denoiser told sigma, with `gahr.denoiser.at`. Args, errors: as `card`."""
     clean = check_images(denoiser, clean)
-    key_probes, probing = jax.random.fold_in(key, len(clean)), dict(num_probes=num_probes, chunk=chunk)
+    key_probes = jax.random.fold_in(key, len(clean))
+    probing = dict(num_probes=num_probes, chunk=chunk, sharding=sharding)
+    spread = functools.partial(in_chunks, chunk=len(clean), sharding=sharding)
     noisy = clean + sigma * noise.standard_normal(key, clean)
-    denoised = denoiser(noisy)
+    denoised = spread(denoiser, noisy)
     units = clean[0].size / sigma**2
     moments = jacobian_moments(denoiser, key_probes, noisy, **probing)
     mse = units * metrics.mse(clean, denoised)
@@ -128,14 +155,14 @@ def card_values(
         excess=mse - moments.trace,
         energy=moments.energy,
         asymmetry=asymmetry(denoiser, key_probes, noisy, **probing),
-        homogeneity_error=homogeneity_error(denoiser, noisy),
-        linearity_error=linearity_error(denoiser, noisy),
+        homogeneity_error=spread(functools.partial(homogeneity_error, denoiser), noisy),
+        linearity_error=spread(functools.partial(linearity_error, denoiser), noisy),
     )
 
 
 def card_of(values: CardValues, *, sigmas: Array) -> Card:
     """The card of values (S, N) at the noise levels (S,); ValueError where either is fewer than two."""
-    sigmas = _levels(sigmas)
+    sigmas = check_levels(sigmas)
     if values.psnr.ndim != 2 or len(values.psnr) != len(sigmas) or values.psnr.shape[1] < 2:
         raise ValueError(f"a card needs values ({len(sigmas)}, N) of two images at least, got {values.psnr.shape}")
     ratio = values.energy.mean(1) / values.trace.mean(1)
@@ -164,19 +191,10 @@ def mse_slope(mse: Array, *, sigmas: Array) -> Array:
     Raises:
       ValueError: fewer than two levels.
     """
-    mse, steps = jnp.asarray(mse), jnp.gradient(2 * jnp.log(_levels(sigmas)))
+    mse, steps = jnp.asarray(mse), jnp.gradient(2 * jnp.log(check_levels(sigmas)))
     means = mse.mean(1)
     parts = jnp.gradient(mse / means[:, None], axis=0) / steps[:, None]  # what each image adds, to first order
     return jnp.stack([jnp.gradient(jnp.log(means)) / steps, _standard_error(parts.T)], -1)
-
-
-def _levels(sigmas: Array, *, increasing: bool = False) -> Array:
-    sigmas = jnp.asarray(sigmas)
-    if sigmas.ndim != 1 or len(sigmas) < 2:
-        raise ValueError(f"two noise levels (S,) are needed at least, got shape {sigmas.shape}")
-    if increasing and not isinstance(sigmas, jax.core.Tracer) and not np.all(np.diff(np.asarray(sigmas)) > 0):
-        raise ValueError("the noise levels must increase")
-    return sigmas
 
 
 def card_lines(card: Card) -> list[str]:
@@ -186,106 +204,6 @@ def card_lines(card: Card) -> list[str]:
         cells = (f"{float(mean):.3g} +- {float(error):.1g}" for mean, error in field)
         lines.append(f"{name:20}" + "".join(f"{cell:>18}" for cell in cells))
     return lines
-
-
-class KLIntegral(NamedTuple):
-    kl: Array  # () nats, the integral over the given sigmas
-    standard_error: Array  # () over images
-    integrand: Array  # (S,) E |D - D_reference|^2 / sigma^2 at each sigma: density in ln sigma
-    below: Array  # () estimate of what lies below the smallest sigma, infinite where the integrand does not fall
-    prior: Array  # () bound of KL(p_sigma_max | N(0, sigma_max^2 I)), E |x|^2 / (2 sigma_max^2): price of a start there
-
-
-def kl_integral(
-    noise_denoiser: NoiseDenoiser, reference: NoiseDenoiser, key: Key, clean: Array, *, sigmas: Array
-) -> KLIntegral:
-    """Divergence KL(p | q) of the images' law p from the law q that a denoiser stands for.
-
-    KL(p | q) = int_0^inf E_p |D_q - D_p|^2 sigma^-3 d sigma, with D_p the exact posterior mean (`reference`), by
-    the trapezoid rule in ln sigma. For D_q that is no posterior mean of any q it bounds the divergence of the law
-    of its reverse diffusion from p_sigma_max, that is p noised; from N(0, sigma_max^2 I), `prior` is to be added.
-
-    Args:
-      noise_denoiser, reference: (noisy, sigma) -> denoised; `gahr.denoiser.blind` makes one of a blind denoiser.
-      key: random key; image i meets the same noise sigma z_i at every level.
-      clean: images (N, H, W, C) drawn from p.
-      sigmas: increasing levels (S,), S >= 2.
-
-    Returns:
-      KLIntegral. The part below is extrapolated with the power law of the two smallest levels. The part above,
-      KL(p_sigma_max | q_sigma_max), is not known from these levels; `prior` does not bound it.
-
-    Raises:
-      ValueError: fewer than two images or levels, levels that do not increase, or a wrong shape or dtype.
-
-    Reference: Song et al. (2021), arXiv:2101.09258; Kadkhodaie et al. (2024), arXiv:2310.02557, equation 5.
-    """
-    sigmas = _levels(sigmas, increasing=True)
-    for function in (noise_denoiser, reference):
-        clean = check_images(at(function, sigmas[0]), clean)
-    if len(clean) < 2:
-        raise ValueError("a standard error needs two images at least, got 1")
-    normal = noise.standard_normal(key, clean)
-
-    def difference(sigma: Array) -> Array:
-        noisy = clean + sigma * normal
-        return jnp.sum((noise_denoiser(noisy, sigma) - reference(noisy, sigma)) ** 2, (-3, -2, -1)) / sigma**2
-
-    integrand = jax.lax.map(difference, sigmas)  # (S, N)
-    per_image = _integral(integrand, jnp.log(sigmas))
-    means = integrand.mean(1)
-    power = jnp.log(means[1] / means[0]) / jnp.log(sigmas[1] / sigmas[0])
-    below = jnp.where(power > 0, means[0] / jnp.where(power > 0, power, 1), jnp.inf)
-    below = jnp.where(means[0] > 0, below, 0)
-    prior = jnp.sum(clean**2, (-3, -2, -1)).mean() / (2 * sigmas[-1] ** 2)
-    return KLIntegral(per_image.mean(), _standard_error(per_image), means, below, prior)
-
-
-def log_likelihood(
-    noise_denoiser: NoiseDenoiser, key: Key, clean: Array, *, sigmas: Array, num_draws: int = 1
-) -> Array:
-    """Log density of clean images by the I-MMSE relation, pointwise.
-
-    -ln p(x) = d ln(2 pi e) / 2 - int_0^inf [d sigma^2 / (1 + sigma^2) - E_z |x - D(x + sigma z)|^2] sigma^-3 d sigma,
-    exact for an exact posterior mean and a density with respect to all d pixels; each draw of z is the same at
-    every level. What lies outside the given levels is added with the integrand's small- and large-sigma laws,
-    sigma^2 and sigma^-2 in ln sigma.
-
-    Args:
-      noise_denoiser, key, clean: as in `kl_integral`.
-      sigmas: increasing levels (S,), from below the finest detail to above the images' norm.
-      num_draws: draws of the noise per image; the spread falls with its square root.
-
-    Returns:
-      ln p (N,), nats, intensities in image units.
-
-    Raises:
-      ValueError: as `kl_integral`, but one image will do; num_draws below 1.
-
-    Reference: Kong, Brekelmans and Ver Steeg (2023), arXiv:2302.03792.
-    """
-    sigmas = _levels(sigmas, increasing=True)
-    clean = check_images(at(noise_denoiser, sigmas[0]), clean, num_draws=num_draws)
-    size = clean[0].size
-
-    def gain(sigma: Array, normal: Array) -> Array:
-        error = jnp.sum((clean - noise_denoiser(clean + sigma * normal, sigma)) ** 2, (-3, -2, -1))
-        # the same z in both terms cancels most of its spread: E |z|^2 = d
-        return (jnp.sum(normal**2, (-3, -2, -1)) * sigma**2 / (1 + sigma**2) - error) / sigma**2
-
-    def draw(i: Array) -> Array:
-        normal = noise.standard_normal(jax.random.fold_in(key, i), clean)
-        return jax.lax.map(lambda sigma: gain(sigma, normal), sigmas)
-
-    integrand = jax.lax.map(draw, jnp.arange(num_draws)).mean(0)  # (S, N)
-    integral = _integral(integrand, jnp.log(sigmas)) + integrand[0] / 2 + integrand[-1] / 2
-    return integral - size / 2 * jnp.log(2 * jnp.pi * jnp.e)
-
-
-def _integral(values: Array, at: Array) -> Array:
-    """Trapezoid rule over the first axis of (S, N), (N,)."""
-    halves = jnp.diff(at) / 2
-    return jnp.tensordot(halves, values[1:] + values[:-1], 1)
 
 
 def _standard_error(values: Array) -> Array:

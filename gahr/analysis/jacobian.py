@@ -4,10 +4,10 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
-import numpy as np
-from jax import lax
 
-from gahr.types import Array, Denoiser
+from gahr.analysis.checks import check_image
+from gahr.blocks import in_chunks
+from gahr.types import Array, Denoiser, Sharding
 
 
 class Eigenbasis(NamedTuple):
@@ -31,7 +31,7 @@ def jacobian(
     noisy: Array,
     *,
     chunk: int = 64,
-    sharding: jax.sharding.Sharding | None = None,
+    sharding: Sharding | None = None,
     reach: int | None = None,
 ) -> Array:
     """Jacobian J[i, j] = dD_i / dy_j at one noisy image.
@@ -43,8 +43,7 @@ def jacobian(
       denoiser: noisy -> estimate of the clean image, or any function of an image that keeps its shape.
       noisy: one image y (H, W, C), any C and any sides that the denoiser takes.
       chunk: columns computed at a time; bounds the memory.
-      sharding: how the columns of a chunk are spread over devices, for instance
-        NamedSharding(mesh, PartitionSpec("data")); `chunk` must be divisible by their number.
+      sharding: how the columns of a chunk are spread over devices, as `gahr.blocks.in_chunks`.
       reach: pixels, along rows and columns, beyond which no intensity changes an estimate, such as the number of
         3 x 3 layers of a network that does not pool. Pixels too far apart to meet are then pushed together, which
         takes (2 reach + 1)^2 C passes whatever the size of the image; with too small a reach J is wrong.
@@ -79,7 +78,7 @@ def columns(
     indices: Array,
     *,
     chunk: int = 64,
-    sharding: jax.sharding.Sharding | None = None,
+    sharding: Sharding | None = None,
 ) -> Array:
     """Some columns of the Jacobian, (n, d): row i is the derivative by pixel indices[i] of noisy.ravel().
 
@@ -95,20 +94,16 @@ def _push_colours(
     colours: Array,
     numbers: Array,
     chunk: int,
-    sharding: jax.sharding.Sharding | None,
+    sharding: Sharding | None,
 ) -> Array:
     """Sums (n, d) of columns: row i is that of the pixels j with colours[j] = numbers[i]."""
-    chunk = min(chunk, len(numbers))
     _, push = jax.linearize(denoiser, noisy)
 
     def pushed(numbers: Array) -> Array:
         directions = (colours[None] == numbers[:, None]).astype(noisy.dtype).reshape(-1, *noisy.shape)
-        if sharding is not None:
-            directions = lax.with_sharding_constraint(directions, sharding)
         return jax.vmap(push)(directions).reshape(-1, noisy.size)
 
-    filled = jnp.pad(numbers, (0, -len(numbers) % chunk))  # up to whole chunks; cut off below
-    return lax.map(pushed, filled.reshape(-1, chunk)).reshape(-1, noisy.size)[: len(numbers)]
+    return in_chunks(pushed, numbers, chunk=chunk, sharding=sharding)
 
 
 def eigenbasis(
@@ -116,7 +111,7 @@ def eigenbasis(
     noisy: Array,
     *,
     chunk: int = 64,
-    sharding: jax.sharding.Sharding | None = None,
+    sharding: Sharding | None = None,
     reach: int | None = None,
 ) -> Eigenbasis:
     """Basis a denoiser shrinks in at one noisy image: all d eigenvectors of the symmetric part of J.
@@ -159,30 +154,3 @@ def relative_asymmetry(forward: Array, backward: Array) -> Array:
     """|J X - J^T X| / |J X|, (), from the products with any X; 0 where J X is."""
     norm = jnp.linalg.norm(forward.ravel())
     return jnp.linalg.norm((forward - backward).ravel()) / jnp.where(norm > 0, norm, 1)
-
-
-def check_image(denoiser: Denoiser, noisy: Array, **counts: int | None) -> Array:
-    """The image as a JAX array; ValueError unless it is floating-point (H, W, C) and the denoiser keeps its shape.
-
-    NaN and infinite intensities are errors where the values are known, that is where no transformation varies them.
-    `counts` are options by name, at least 1 or None.
-    """
-    if noisy.ndim != 3:
-        raise ValueError(f"expected one image (H, W, C), got shape {noisy.shape}; use vmap for several")
-    if not jnp.issubdtype(noisy.dtype, jnp.floating):
-        raise ValueError(f"expected floating-point intensities in [0, 1], got dtype {noisy.dtype}")
-    if not known_finite(noisy):
-        raise ValueError("the image holds NaN or infinite intensities")
-    out = jax.eval_shape(denoiser, noisy)
-    if getattr(out, "shape", None) != noisy.shape:
-        raise ValueError(f"the denoiser maps shape {noisy.shape} to {getattr(out, 'shape', out)}; it must keep it")
-    for name, count in counts.items():
-        if count is not None and count < 1:
-            raise ValueError(f"{name} must be at least 1, got {count}")
-    return jnp.asarray(noisy)
-
-
-def known_finite(values: Array) -> bool:
-    """Whether all are finite; True also where a transformation varies them, so that they are not known."""
-    # by numpy: inside of jit, what jax.numpy makes of known values is traced
-    return isinstance(values, jax.core.Tracer) or bool(np.isfinite(np.asarray(values)).all())

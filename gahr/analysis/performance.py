@@ -7,8 +7,9 @@ import jax.numpy as jnp
 import numpy as np
 
 from gahr import metrics, noise
-from gahr.analysis.probes import check_images
-from gahr.types import Array, Denoiser, Key
+from gahr.analysis.checks import check_images
+from gahr.blocks import in_chunks
+from gahr.types import Array, Denoiser, Key, Sharding
 
 
 class PsnrCurve(NamedTuple):
@@ -21,7 +22,9 @@ class Slope(NamedTuple):
     standard_error: Array  # () of that mean
 
 
-def psnr_curve(denoiser: Denoiser, key: Key, clean: Array, *, sigmas: Array, chunk: int = 4) -> PsnrCurve:
+def psnr_curve(
+    denoiser: Denoiser, key: Key, clean: Array, *, sigmas: Array, chunk: int = 4, sharding: Sharding | None = None
+) -> PsnrCurve:
     """PSNR of the denoised images at each noise level.
 
     Image i is given the noise sigma z_i with one z_i for all levels, drawn from fold_in(key, i): differences
@@ -32,13 +35,13 @@ def psnr_curve(denoiser: Denoiser, key: Key, clean: Array, *, sigmas: Array, chu
       key: random key.
       clean: images (N, H, W, C) in [0, 1].
       sigmas: noise levels (S,), image units.
-      chunk: images denoised at a time, each at all S levels; bounds the memory.
+      chunk, sharding: images denoised at a time, each at all S levels, as `gahr.blocks.in_chunks`.
 
     Returns:
       PsnrCurve; averages over images are taken over `psnr`, after the logarithm (arXiv:2310.02557).
 
     Raises:
-      ValueError: wrong rank or dtype of images or levels, NaN, or a denoiser that changes the shape.
+      ValueError: wrong rank or dtype of images or levels, NaN, a denoiser that changes the shape, or chunk below 1.
     """
     sigmas = jnp.asarray(sigmas)
     if sigmas.ndim != 1:
@@ -51,8 +54,8 @@ def psnr_curve(denoiser: Denoiser, key: Key, clean: Array, *, sigmas: Array, chu
         noisy = image[None] + sigmas[:, None, None, None] * normal[None]  # (S, H, W, C)
         return metrics.psnr(image[None], denoiser(noisy))
 
-    psnr = jax.lax.map(curve, (clean, noise.standard_normal(key, clean)), batch_size=chunk)
-    return PsnrCurve(metrics.input_psnr(sigmas), psnr)
+    pairs = clean, noise.standard_normal(key, clean)
+    return PsnrCurve(metrics.input_psnr(sigmas), in_chunks(jax.vmap(curve), pairs, chunk=chunk, sharding=sharding))
 
 
 def psnr_slope(input_psnr: Array, psnr: Array, *, between: tuple[float, float]) -> Slope:

@@ -1,13 +1,15 @@
 """Numbers of the Jacobians of many images, from random probes and without the matrices."""
 
+import functools
 from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 
-from gahr.analysis.jacobian import check_image, known_finite, relative_asymmetry
-from gahr.types import Array, Denoiser, Key
+from gahr.analysis.checks import check_images
+from gahr.analysis.jacobian import relative_asymmetry
+from gahr.blocks import in_chunks
+from gahr.types import Array, Denoiser, Key, Sharding
 
 
 class JacobianMoments(NamedTuple):
@@ -20,7 +22,13 @@ class JacobianMoments(NamedTuple):
 
 
 def jacobian_moments(
-    denoiser: Denoiser, key: Key, noisy: Array, *, num_probes: int | None = 4, chunk: int = 8
+    denoiser: Denoiser,
+    key: Key,
+    noisy: Array,
+    *,
+    num_probes: int | None = 4,
+    chunk: int = 8,
+    sharding: Sharding | None = None,
 ) -> JacobianMoments:
     """Trace and squared Frobenius norm of the Jacobian, from random probes or exactly, and without the matrix.
 
@@ -33,7 +41,7 @@ def jacobian_moments(
       key: random key; image i uses fold_in(key, i).
       noisy: images (N, H, W, C).
       num_probes: Jacobian-vector products per image; None takes all d unit vectors, and the result is exact.
-      chunk: images treated at a time, or columns where exact; bounds the memory.
+      chunk, sharding: images treated at a time, or columns where exact, as `gahr.blocks.in_chunks`.
 
     Returns:
       JacobianMoments, one unbiased estimate per image.
@@ -42,34 +50,43 @@ def jacobian_moments(
       ValueError: wrong rank or dtype, NaN, a denoiser that changes the shape, or num_probes or chunk below 1.
     """
     noisy = check_images(denoiser, noisy, num_probes=num_probes, chunk=chunk)
-    if num_probes is None:
-        return JacobianMoments(*jax.lax.map(lambda image: _exact_moments(denoiser, image, chunk), noisy))
+    spread = functools.partial(in_chunks, chunk=chunk, sharding=sharding)
 
-    def moments(pair: tuple[Array, Key]) -> tuple[Array, Array]:
-        image, image_key = pair
-        probes = jax.random.rademacher(image_key, (num_probes, *image.shape), image.dtype)
-        pushed = jax.vmap(lambda v: jax.jvp(denoiser, (image,), (v,))[1])(probes)
-        return jnp.sum(probes * pushed) / num_probes, jnp.sum(pushed**2) / num_probes
+    def exact(image: Array) -> JacobianMoments:
+        _, push = jax.linearize(denoiser, image)
 
-    return JacobianMoments(*jax.lax.map(moments, (noisy, _image_keys(key, len(noisy))), batch_size=chunk))
+        def column(i: Array) -> JacobianMoments:
+            pushed = push(jax.nn.one_hot(i, image.size, dtype=image.dtype).reshape(image.shape)).ravel()
+            return JacobianMoments(pushed[i], jnp.sum(pushed**2))
 
+        return jax.tree.map(jnp.sum, spread(jax.vmap(column), jnp.arange(image.size)))
 
-def _image_keys(key: Key, number: int) -> Key:
-    return jax.vmap(lambda i: jax.random.fold_in(key, i))(jnp.arange(number))
+    def moments(pair: tuple[Array, Key]) -> JacobianMoments:
+        probes, pushed = _pushed(denoiser, *pair, num_probes)
+        return JacobianMoments(jnp.sum(probes * pushed) / num_probes, jnp.sum(pushed**2) / num_probes)
 
-
-def _exact_moments(denoiser: Denoiser, image: Array, chunk: int) -> tuple[Array, Array]:
-    _, push = jax.linearize(denoiser, image)
-
-    def column(i: Array) -> tuple[Array, Array]:
-        pushed = push(jax.nn.one_hot(i, image.size, dtype=image.dtype).reshape(image.shape)).ravel()
-        return pushed[i], jnp.sum(pushed**2)
-
-    diagonal, squares = jax.lax.map(column, jnp.arange(image.size), batch_size=chunk)
-    return diagonal.sum(), squares.sum()
+    return jax.lax.map(exact, noisy) if num_probes is None else spread(jax.vmap(moments), _with_keys(key, noisy))
 
 
-def asymmetry(denoiser: Denoiser, key: Key, noisy: Array, *, num_probes: int = 4, chunk: int = 8) -> Array:
+def _with_keys(key: Key, noisy: Array) -> tuple[Array, Key]:
+    return noisy, jax.vmap(lambda i: jax.random.fold_in(key, i))(jnp.arange(len(noisy)))
+
+
+def _pushed(denoiser: Denoiser, image: Array, key: Key, num_probes: int) -> tuple[Array, Array]:
+    """Random signs v (num_probes, H, W, C) and J v."""
+    probes = jax.random.rademacher(key, (num_probes, *image.shape), image.dtype)
+    return probes, jax.vmap(lambda v: jax.jvp(denoiser, (image,), (v,))[1])(probes)
+
+
+def asymmetry(
+    denoiser: Denoiser,
+    key: Key,
+    noisy: Array,
+    *,
+    num_probes: int = 4,
+    chunk: int = 8,
+    sharding: Sharding | None = None,
+) -> Array:
     """|J - J^T| / |J| per image (N,), from random probes: zero for an exact MMSE denoiser.
 
     Args, errors: as `jacobian_moments`.
@@ -77,25 +94,8 @@ def asymmetry(denoiser: Denoiser, key: Key, noisy: Array, *, num_probes: int = 4
     noisy = check_images(denoiser, noisy, num_probes=num_probes, chunk=chunk)
 
     def estimate(pair: tuple[Array, Key]) -> Array:
-        image, image_key = pair
-        probes = jax.random.rademacher(image_key, (num_probes, *image.shape), image.dtype)
-        _, pull = jax.vjp(denoiser, image)
-        forward = jax.vmap(lambda v: jax.jvp(denoiser, (image,), (v,))[1])(probes)
-        backward = jax.vmap(lambda v: pull(v)[0])(probes)
-        return relative_asymmetry(forward, backward)
+        probes, forward = _pushed(denoiser, *pair, num_probes)
+        _, pull = jax.vjp(denoiser, pair[0])
+        return relative_asymmetry(forward, jax.vmap(lambda v: pull(v)[0])(probes))
 
-    return jax.lax.map(estimate, (noisy, _image_keys(key, len(noisy))), batch_size=chunk)
-
-
-def check_images(denoiser: Denoiser, images: Array, **counts: int | None) -> Array:
-    """The images as a JAX array; ValueError unless they are floating-point (N, H, W, C) and kept in shape.
-
-    NaN, infinite intensities and `counts`: as `gahr.analysis.jacobian.check_image`, in all images.
-    """
-    if images.ndim != 4 or not len(images):
-        raise ValueError(f"expected images (N, H, W, C), got shape {images.shape}; a single one needs image[None]")
-    check_image(denoiser, images[0], **counts)
-    if not known_finite(images):
-        finite = np.isfinite(np.asarray(images)).all((1, 2, 3))
-        raise ValueError(f"image {np.argmin(finite)} of {len(finite)} holds NaN or infinite intensities")
-    return jnp.asarray(images)
+    return in_chunks(jax.vmap(estimate), _with_keys(key, noisy), chunk=chunk, sharding=sharding)

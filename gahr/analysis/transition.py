@@ -1,7 +1,6 @@
 """When do networks stop repeating their training images? Numbers for it, from the similarities of samples."""
 
 import math
-from statistics import NormalDist
 from typing import NamedTuple
 
 import jax
@@ -60,23 +59,19 @@ def _similarities(nearest: Array, twins: Array, ndim: int, level: float) -> tupl
 
 
 def _share(found: np.ndarray, level: float) -> Interval:
-    number, share = len(found), float(found.mean())
-    square = NormalDist().inv_cdf((1 + level) / 2) ** 2 / number
-    middle = share + square / 2
-    half = math.sqrt(square * share * (1 - share) + square**2 / 4)
-    return Interval(share, (middle - half) / (1 + square), (middle + half) / (1 + square))
+    from scipy import stats
+
+    low, high = stats.binomtest(int(found.sum()), len(found)).proportion_ci(level, "wilson")
+    return Interval(float(found.mean()), float(low), float(high))
 
 
 def _median(values: np.ndarray, level: float) -> Interval:
-    """Between the k-th smallest and k-th largest, for the largest k with 2 P(binomial(S, 1/2) < k) <= 1 - level."""
-    number, rank, below = len(values), 0, 0
-    while (below + math.comb(number, rank)) / 2 ** (number - 1) <= 1 - level:
-        below += math.comb(number, rank)
-        rank += 1
-    if rank == 0:
-        raise ValueError(f"{number} samples are too few for a median's interval at level {level:g}")
-    ordered = np.sort(values)
-    return Interval(float(np.median(values)), float(ordered[rank - 1]), float(ordered[-rank]))
+    from scipy import stats
+
+    low, high = stats.quantile_test(values).confidence_interval(level)
+    if np.isnan(low):
+        raise ValueError(f"{len(values)} samples are too few for a median's interval at level {level:g}")
+    return Interval(float(np.median(values)), float(low), float(high))
 
 
 def transition_point(
