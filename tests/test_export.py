@@ -1,6 +1,5 @@
 """What is computed lowers for CPUs, GPUs and TPUs, without such a device."""
 
-
 import jax
 import jax.export
 import jax.numpy as jnp
