@@ -46,6 +46,6 @@ def is_number(value: Any) -> bool:
     return isinstance(value, numbers.Real) and not isinstance(value, bool)
 
 
-def is_whole(value: Any, least: int = 1) -> bool:
+def is_whole(value: Any, *, least: int = 1) -> bool:
     """Whether a value is a whole number from `least`."""
     return is_number(value) and isinstance(value, numbers.Integral) and value >= least

@@ -25,7 +25,7 @@ class Parameters(NamedTuple):
 
 def radii(size: int) -> tuple[float, float]:
     """Smallest and largest radius at a side of `size` pixels; ValueError below 7, where some would be below 1."""
-    require(is_whole(size, 7), "size", size, "a whole number from 7")
+    require(is_whole(size, least=7), "size", size, "a whole number from 7")
     largest = (size - 3) // 2
     return min(3, largest / 2), largest
 

@@ -71,7 +71,7 @@ def sample(key: Key, *, size: int = 80, alpha: float, background_alpha: float | 
     for name, value in (("alpha", alpha), ("background_alpha", background_alpha)):
         require(is_number(value) and value > 0, name, value, "positive")
     for name, value, least in (("size", size, 2), ("degree", degree, 1)):
-        require(is_whole(value, least), name, value, f"a whole number from {least}")
+        require(is_whole(value, least=least), name, value, f"a whole number from {least}")
     key_region, key_inside, key_outside, key_level, key_coin = jax.random.split(key, 5)
     low, high = (jax.random.uniform(key_level, (2,)) + jnp.arange(2)) / 2
     coin = jax.random.bernoulli(key_coin)

@@ -80,7 +80,7 @@ def checked_dtype(model: nn.Module, **least: int) -> jnp.dtype:
     """The dtype of a network; ValueError for a field of it that cannot be, `least` holding those that count."""
     for field, number in least.items():
         value = getattr(model, field)
-        require(is_whole(value, number), field, value, f"a whole number from {number}")
+        require(is_whole(value, least=number), field, value, f"a whole number from {number}")
     dtypes = (*_DTYPES, "float64") if jax.config.jax_enable_x64 else _DTYPES
     for field, choices in (("dtype", dtypes), ("gain_init", tuple(GAIN_SD))):
         value = getattr(model, field, choices[0])
