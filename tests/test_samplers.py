@@ -2,6 +2,7 @@
 
 import functools
 from typing import NamedTuple
+from unittest.mock import Mock, call
 
 import jax
 import jax.numpy as jnp
@@ -138,7 +139,7 @@ def test_the_noise_of_a_step_is_gamma_times_what_the_key_the_sample_and_the_step
 
 def test_the_start_has_the_given_mean_and_sigma():
     mean = jnp.linspace(0, 1, 16).reshape(4, 4, 1)
-    images = blind.sampler(mean=mean, sigma_start=0.5).init(jax.random.split(KEY, 4000), (4, 4, 1)).images
+    images = SAMPLERS["blind"](mean=mean, sigma_start=0.5).init(jax.random.split(KEY, 4000), (4, 4, 1)).images
     np.testing.assert_allclose(images.mean(0), mean, atol=4 * 0.5 / 4000**0.5)
     np.testing.assert_allclose(images.std(0), 0.5, atol=4 * 0.5 / 8000**0.5)
 
@@ -196,21 +197,6 @@ def test_samples_that_diverge_are_stopped_and_marked_and_their_batch_mates_are_n
     np.testing.assert_allclose(trace.sigma[:, fine], good.sigma[:, fine], atol=1e-5)
 
 
-class Shown:
-    """A progress that remembers, and is asked to stop before piece number `pieces`."""
-
-    def __init__(self, pieces=np.inf):
-        self.pieces, self.checks, self.updates = pieces, 0, []
-
-    def check(self):
-        if self.checks == self.pieces:
-            raise InterruptedError
-        self.checks += 1
-
-    def update(self, task, done, total, *, note=""):
-        self.updates.append((task, done, total, note))
-
-
 def test_pieces_give_what_one_gives_and_compile_once_for_denoisers_of_one_kind_and_equal_options():
     traced = []
 
@@ -223,16 +209,16 @@ def test_pieces_give_what_one_gives_and_compile_once_for_denoisers_of_one_kind_a
         sampler = blind.sampler(step_size=0.1, beta=0.5)
         return driver.sample(sampler, Partial(pull, jnp.asarray(strength)), KEY, SHAPE, **options)
 
-    many, one, asked = Shown(), Shown(), Shown(pieces=2)
+    many, one, asked = Mock(), Mock(), Mock(**{"check.side_effect": [None, None, InterruptedError]})
     found = pieces(0.1, 13, many)
     compiled, most = len(traced), int(found[1].steps.max())
     same(found, pieces(0.1, 201, one))
-    assert len(many.updates) == many.checks == most // 13 + 1
-    assert many.updates[0] == ("found", 0, 12, "step 13")
-    assert many.updates[-1:] == one.updates == [("found", 12, 12, f"step {most}")]
+    assert len(many.update.mock_calls) == len(many.check.mock_calls) == most // 13 + 1
+    assert many.update.mock_calls[0] == call("found", 0, 12, note="step 13")
+    assert many.update.mock_calls[-1:] == one.update.mock_calls == [call("found", 12, 12, note=f"step {most}")]
     with pytest.raises(InterruptedError):
         pieces(0.2, 5, asked)
-    assert asked.updates == [("found", 0, 12, "step 5"), ("found", 0, 12, "step 10")]
+    assert asked.update.mock_calls == [call("found", 0, 12, note=f"step {steps}") for steps in (5, 10)]
     assert len(traced) == compiled > 0
 
 
@@ -250,7 +236,7 @@ def repeat_step(noise_denoiser, keys, state):
     return Repeated(denoised), Info(denoised, sigma, stop=sigma < 0.01, diverged=jnp.isnan(sigma))
 
 
-@pytest.mark.parametrize("progress", [None, Shown()])
+@pytest.mark.parametrize("progress", [None, Mock()])
 def test_a_sampler_is_two_functions(progress):
     options = dict(frame_every=1, final_denoise=True, progress=progress)
     toy = Sampler(repeat, repeat_step)
@@ -282,8 +268,3 @@ def test_a_sampler_is_two_functions(progress):
 def test_what_cannot_be_meant_is_refused(options, message):
     with pytest.raises(ValueError, match=message):
         blind.ascend(**dict(denoiser=flat, key=KEY, shape=SHAPE) | options)
-
-
-def test_samplers_are_found_by_name_and_refuse_options_at_once():
-    with pytest.raises(ValueError, match="beta must be"):
-        SAMPLERS["blind"](beta=2.0)

@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
+from jax.sharding import NamedSharding, PartitionSpec
 from jax.tree_util import Partial
 
 from gahr.blocks import in_chunks
@@ -89,12 +90,14 @@ def sample(
     if progress is None:
         samples = _advance(step, denoiser, keys, samples, 0, num_steps=max_steps + 1, **options)
     else:
+        if sharding is not None:  # where the pieces leave them, so that the first is no special case to compile
+            everywhere = NamedSharding(sharding.mesh, PartitionSpec())
+            keys, samples = lax.with_sharding_constraint((keys, samples), everywhere)
         for first in range(0, max_steps + 1, piece):
             progress.check()
             samples = _advance_jitted(step, denoiser, keys, samples, first, num_steps=piece, **options)
             running = np.asarray(samples.running)
-            steps = f"step {np.max(samples.trace.steps)}"
-            progress.update(note, int(np.sum(~running)), len(running), note=steps)
+            progress.update(note, int(np.sum(~running)), rows, note=f"step {np.max(samples.trace.steps)}")
             if not running.any():
                 break
     images = samples.state.images

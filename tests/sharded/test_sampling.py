@@ -9,13 +9,15 @@ from jax.sharding import AxisType, NamedSharding, PartitionSpec
 from gahr.experiment.progress import Progress
 from gahr.sampling import blind, driver
 
-KEY = jax.random.key(0)
-SAMPLER = blind.sampler(step_size=0.1, beta=0.5)
 
-
-def sharding(devices):
-    mesh = jax.make_mesh((devices,), ("data",), axis_types=(AxisType.Auto,), devices=jax.devices()[:devices])
-    return NamedSharding(mesh, PartitionSpec("data"))
+def sample(denoiser, shape, devices=None, **options):
+    sharding = None
+    if devices:
+        mesh = jax.make_mesh((devices,), ("data",), axis_types=(AxisType.Auto,), devices=jax.devices()[:devices])
+        sharding = NamedSharding(mesh, PartitionSpec("data"))
+    sampler = blind.sampler(step_size=0.1, beta=0.5, sigma_stop=0.2)
+    options |= dict(chunk=8, max_steps=200, sharding=sharding, progress=Progress())
+    return driver.sample(sampler, denoiser, jax.random.key(0), shape, **options)
 
 
 def flat(noisy):
@@ -24,14 +26,9 @@ def flat(noisy):
 
 @pytest.mark.parametrize("devices", [1, 2, 8])
 def test_samples_do_not_depend_on_the_number_of_devices_and_are_on_all_of_them(devices):
-    def run(**options):
-        return driver.sample(
-            SAMPLER, flat, KEY, (12, 8, 8, 1), max_steps=200, frame_every=7, progress=Progress(), **options
-        )
-
-    found = run(sharding=sharding(devices), chunk=8)
+    found = sample(flat, (12, 8, 8, 1), devices, frame_every=7)
     assert all(leaf.sharding.is_fully_replicated and len(leaf.devices()) == devices for leaf in jax.tree.leaves(found))
-    jax.tree.map(np.testing.assert_array_equal, found, run())
+    jax.tree.map(np.testing.assert_array_equal, found, sample(flat, (12, 8, 8, 1), frame_every=7))
 
 
 @pytest.mark.parametrize("devices", [2, 8])
@@ -42,11 +39,7 @@ def test_samples_of_a_network_agree_on_any_number_of_devices_which_share_the_wor
         jax.debug.inspect_array_sharding(noisy, callback=lambda found: shapes.append(found.shard_shape(noisy.shape)))
         return denoiser(noisy)
 
-    def run(denoiser, **options):
-        sampler = blind.sampler(step_size=0.1, beta=0.5, sigma_stop=0.5)
-        return driver.sample(sampler, denoiser, KEY, (8, 16, 16, 1), max_steps=200, progress=Progress(), **options)
-
-    found, expected = run(watched, sharding=sharding(devices)), run(denoiser)
+    found, expected = sample(watched, (8, 16, 16, 1), devices), sample(denoiser, (8, 16, 16, 1))
     assert shapes == [(8 // devices, 16, 16, 1)]
     np.testing.assert_array_equal(found[1].steps, expected[1].steps)
     np.testing.assert_allclose(found[0], expected[0], atol=1e-4)
