@@ -230,7 +230,7 @@ def test_smoke_run_end_to_end_draws_both_figures(tmp_path):
         assert (tmp_path / f"study_{name}.npz").exists()
         assert f"figures/{name}.png" in (tmp_path / "report.md").read_text()
     with np.load(tmp_path / "study_twins.npz") as stored:
-        assert np.all(stored["size8_features8/steps"] > 0)
+        assert np.all(stored["size 8, features 8/steps"] > 0)
     results = json.loads((tmp_path / "results.json").read_text())
     assert results["study"] == "transition+twins"
     assert len(results["checks"]) == len(checks)
