@@ -20,14 +20,13 @@ from gahr.studies.shared.families import estimate, families, nearest_size, over_
 from gahr.studies.shared.study import Run
 from gahr.studies.twins.analysis import expected_steps
 
-ROOT = Path(__file__).parent.parent
 SIZE = 8
 KEY = jax.random.key(0)
 STREAM = {"a": 1, "b": 2, "test": 3}
 
 
 def config(argument):
-    return runpy.run_path(str(ROOT / "configs" / "memorization.py"))["get_config"](argument)
+    return runpy.run_path(str(Path(__file__).parent.parent / "configs" / "memorization.py"))["get_config"](argument)
 
 
 def images(subset, number):
