@@ -236,7 +236,7 @@ def test_several_exponents_make_one_run_each(tmp_path):
 
 def test_command_survives_kill_and_termination(tmp_path):
     workdir = tmp_path / "run"
-    options = ["--config", f"{ROOT / 'configs' / 'calpha.py'}:scale=smoke", "--config.runs.alpha3.optim.num_steps=2000"]
+    options = ["--config", f"{ROOT / 'configs' / 'calpha.py'}:scale=smoke", "--config.runs.alpha3.optim.num_steps=600"]
     options += ["--config.checkpoint_seconds=0.5", "--progress=plain", "--only=alpha3"]
     line = [sys.executable, str(ROOT / "launch" / "main.py"), *options, f"--workdir={workdir}"]
     one_device = os.environ | {"XLA_FLAGS": ""}
@@ -257,7 +257,7 @@ def test_command_survives_kill_and_termination(tmp_path):
     newest = max(int(path.name) for path in workdir.glob("alpha3/checkpoints/*") if path.name.isdigit())
     errors, status = start_and_signal(signal.SIGTERM, after=newest)
     assert status == 0, errors
-    assert f"resuming at step {newest} of 2000" in errors
+    assert f"resuming at step {newest} of 600" in errors
     assert not (workdir / WEIGHTS).exists()
     resume = shlex.split(errors.partition("resume with: ")[2])
     last = subprocess.run(resume, capture_output=True, text=True, timeout=300, check=False, env=one_device)
