@@ -1,4 +1,4 @@
-"""What configs are made of: the string after the colon of `--config FILE.py:name=value,...`, scales, recipes. No JAX."""
+"""What configs are made of: the string after the colon of `--config FILE.py:name=value,...`, scales, recipes."""
 
 import math
 from collections.abc import Iterable, Mapping
@@ -14,9 +14,7 @@ _PAPER = dict(
     set_size=100_000,
     model=dict(features=64, gain_init="published", dtype="float32"),
     objective=dict(name="denoising", law="quadratic", weighting="none", sigma_min=0.0, sigma_max=1.0),
-    optim=dict(
-        name="adam", batch_size=512, num_steps=391_000, schedule="halving", peak=1e-3, warmup=0, average=0.0
-    ),
+    optim=dict(name="adam", batch_size=512, num_steps=391_000, schedule="halving", peak=1e-3, warmup=0, average=0.0),
 )
 # With fewer steps the published recipe leaves small noise untrained: few of its squared errors come from
 # there. A log-uniform law and the weight 1 / sigma^2 make every input PSNR count alike, and a cosine ends
@@ -50,15 +48,21 @@ SCALES = ("smoke", "laptop", "gpu", "paper")
 
 
 def num_blocks(size: int) -> int:
-    """Poolings of a UNet for images of a side: 1, 2, 3, 4 for 20, 40, 80, 160 pixels (arXiv:2310.02557, table 1), or fewer
-    where the side is not divisible so often.
+    """Poolings of a UNet for images of a side: 1, 2, 3, 4 for 20, 40, 80, 160 pixels (arXiv:2310.02557, table 1).
+
+    Fewer where the side is not divisible so often.
     """
     wanted = max(1, round(math.log2(size / 10)))
     return next((depth for depth in range(wanted, 1, -1) if size % 2**depth == 0), 1)
 
 
 def base(
-    data: Mapping[str, Mapping[str, Any]], *, scale: str, seed: int = 0, model: str = "unet", num_steps: int | None = None
+    data: Mapping[str, Mapping[str, Any]],
+    *,
+    scale: str,
+    seed: int = 0,
+    model: str = "unet",
+    num_steps: int | None = None,
 ) -> ConfigDict:
     """A config without its study: one run for each image set, of the size, network and training of a scale.
 

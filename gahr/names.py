@@ -46,6 +46,8 @@ def is_number(value: Any) -> bool:
     return isinstance(value, numbers.Real) and not isinstance(value, bool)
 
 
-def is_whole(value: Any, least: int = 1) -> bool:
-    """Whether a value is a whole number from `least`."""
-    return is_number(value) and isinstance(value, numbers.Integral) and value >= least
+def require_whole(name: str, value: Any, *, least: int = 1, most: int | None = None) -> None:
+    """ValueError unless the value is a whole number from `least` to `most`, where that is given."""
+    fits = is_number(value) and isinstance(value, numbers.Integral) and least <= value
+    until = "" if most is None else f" to {most}"
+    require(fits and (most is None or value <= most), name, value, f"a whole number from {least}{until}")

@@ -63,16 +63,16 @@ def fixed(key: Key, shape: tuple[int, ...], *, sigma: float) -> Array:
     return jnp.full(shape, sigma)
 
 
-def _check(*, least: float = 0.0, **numbers: float) -> None:
-    """ValueError for a number that is not finite or below `least`; arrays, which may be traced, are not looked at."""
-    for name, value in numbers.items():
+def _check(*, least: float = 0.0, **options: float) -> None:
+    """ValueError for an option that is not finite or below `least`; arrays, which may be traced, are not looked at."""
+    for name, value in options.items():
         fits = isinstance(value, jax.Array) or (is_number(value) and math.isfinite(value) and value >= least)
-        require(fits, name, value, "finite" if least < 0 else "finite and not negative")
+        require(fits, name, value, "finite and not negative" if least == 0 else "finite")
 
 
 def _check_range(sigma_min: float, sigma_max: float) -> None:
     _check(sigma_min=sigma_min, sigma_max=sigma_max)
-    if not (isinstance(sigma_min, jax.Array) or isinstance(sigma_max, jax.Array)):
+    if not isinstance(sigma_min, jax.Array) and not isinstance(sigma_max, jax.Array):
         require(sigma_max > 0, "sigma_max", sigma_max, "positive")
         require(sigma_min <= sigma_max, "sigma_min", sigma_min, f"at most sigma_max = {sigma_max}")
 
@@ -85,14 +85,11 @@ class Law(NamedTuple):
 
 
 LAWS = {
-    law.sample.__name__: law
-    for law in (
-        Law(quadratic, floor="sigma_min"),
-        Law(uniform, floor="sigma_min"),
-        Law(log_uniform, floor="sigma_min"),
-        Law(lognormal, floor=None),
-        Law(fixed, floor="sigma"),
-    )
+    "quadratic": Law(quadratic, floor="sigma_min"),
+    "uniform": Law(uniform, floor="sigma_min"),
+    "log_uniform": Law(log_uniform, floor="sigma_min"),
+    "lognormal": Law(lognormal, floor=None),
+    "fixed": Law(fixed, floor="sigma"),
 }
 
 

@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from gahr.names import is_number, is_whole, pick, require
+from gahr.names import is_number, pick, require, require_whole
 from gahr.types import Array, Key, PyTree
 
 
@@ -103,7 +103,7 @@ def learning_rate(*, schedule: str = "halving", peak: float = 1e-3, num_steps: i
     Raises:
       ValueError: unknown schedule, or a number that cannot be.
     """
-    require(is_whole(num_steps), "num_steps", num_steps, "a whole number from 1")
+    require_whole("num_steps", num_steps)
     require(is_number(peak) and 0 < peak < 2.0**128, "peak", peak, "positive and finite in float32")
     require(is_number(warmup) and 0 <= warmup < num_steps, "warmup", warmup, f"from 0 to below num_steps = {num_steps}")
     rate = pick("schedule", SCHEDULES, schedule)(peak, max(1, num_steps - warmup))
@@ -115,9 +115,9 @@ def learning_rate(*, schedule: str = "halving", peak: float = 1e-3, num_steps: i
 class Recipe(NamedTuple):
     """How the parameters follow the gradients, and for how long."""
 
-    optimizer: optax.GradientTransformation
+    optimizer: optax.GradientTransformation  # with its learning rate
     batch_size: int  # images of a step
-    num_steps: int
+    num_steps: int  # length of the training
     average: float  # decay of the parameter average, as in `make_train_step`
 
 
@@ -136,7 +136,7 @@ def _recipe(optimizer: Callable) -> Callable[..., Recipe]:
         average: float = 0.0,
         **options: float,
     ) -> Recipe:
-        require(is_whole(batch_size), "batch_size", batch_size, "a whole number from 1")
+        require_whole("batch_size", batch_size)
         require(is_number(average) and 0 <= average < 1, "average", average, "from 0 to below 1")
         for name, value in options.items():
             if isinstance(pick("option", own, name).default, bool):

@@ -40,11 +40,12 @@ _WORKDIR = flags.DEFINE_string("workdir", None, "Run directory; left out, runs/N
 _ONLY = flags.DEFINE_string("only", None, "Train only the runs whose names match this pattern, and do not draw.")
 _DRY_RUN = flags.DEFINE_bool("dry_run", False, "Print what would be done, with memory and time, and stop.")
 _PROGRESS = flags.DEFINE_enum("progress", "auto", ["auto", "plain", "off"], "Bars, plain lines, or nothing.")
-_DISTRIBUTED = flags.DEFINE_bool(
-    "distributed", False, "This is one of several processes that train together; where the cluster's environment does not say "
-    "which, the next three do."
-)  # fmt: skip
-_COORDINATOR = flags.DEFINE_string("coordinator", None, "HOST:PORT of the first process.")
+_DISTRIBUTED = flags.DEFINE_bool("distributed", False, "This is one of several processes that train together.")
+_COORDINATOR = flags.DEFINE_string(
+    "coordinator",
+    None,
+    "HOST:PORT of the first process; this and the next two where the cluster's environment does not say.",
+)
 _NUM_PROCESSES = flags.DEFINE_integer("num_processes", None, "How many processes there are.", 1)
 _PROCESS_ID = flags.DEFINE_integer("process_id", None, "Number of this one, from 0.", 0)
 _DEBUG = flags.DEFINE_bool("debug", False, "Show the stack trace of an error.")

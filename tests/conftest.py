@@ -14,7 +14,9 @@ import subprocess
 import sys
 import warnings
 
+import flax.linen as nn
 import jax
+import jax.numpy as jnp
 import optax
 import pytest
 from absl import app, flags
@@ -51,6 +53,16 @@ def python(code, *arguments):
     environment = os.environ | {"PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'tests'}"}
     line = [sys.executable, "-c", code, *map(str, arguments)]
     return subprocess.run(line, capture_output=True, text=True, timeout=300, check=False, env=environment)
+
+
+class Told(nn.Module):
+    """A network told sigma: the Wiener filter of images of independent pixels, whose variance is its parameter."""
+
+    @nn.compact
+    def __call__(self, noisy, sigma, *, train=False):
+        variance = self.param("variance", nn.initializers.constant(2.0), ())
+        square = jnp.expand_dims(sigma, (-3, -2, -1)) ** 2
+        return noisy * square / (variance + square)
 
 
 @pytest.fixture(scope="session")

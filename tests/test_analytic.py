@@ -10,6 +10,7 @@ from gahr.classical import analytic
 from gahr.classical.analytic import fit_gaussian, gaussian
 
 SHAPE, DIMENSION = (3, 4, 2), 24
+denoise = jax.jit(lambda denoiser, noisy, sigma: denoiser(noisy, sigma))
 
 
 def orthonormal(number):
@@ -32,30 +33,27 @@ def dense(mean, covariance, noisy, sigma):
     return (mean + (np.ravel(noisy) - mean) @ gain).reshape(SHAPE)
 
 
-@pytest.mark.parametrize("sigma", [0.02, 0.3, 5.0])
-def test_gaussian_is_the_matrix_formula(prior, sigma):
+def test_gaussian_is_the_matrix_formula_with_a_sigma_for_each_image_on_any_leading_axes(prior):
     arguments, mean, covariance = prior
-    noisy = jax.random.normal(jax.random.key(0), (4, *SHAPE))
-    expected = [dense(mean, covariance, y, sigma) for y in noisy]
-    np.testing.assert_allclose(gaussian(*arguments)(noisy, sigma), expected, atol=1e-4)
-    np.testing.assert_allclose(gaussian(*arguments)(noisy[0], sigma), expected[0], atol=1e-4)
-
-
-def test_gaussian_takes_a_sigma_for_each_image_on_any_leading_axes(prior):
-    arguments, mean, covariance = prior
-    noisy, sigma = jax.random.normal(jax.random.key(1), (2, 3, *SHAPE)), np.geomspace(0.02, 2, 6).reshape(2, 3)
-    found = jax.jit(lambda denoiser, noisy, sigma: denoiser(noisy, sigma))(gaussian(*arguments), noisy, sigma)
-    for index in np.ndindex(2, 3):
-        np.testing.assert_allclose(found[index], dense(mean, covariance, noisy[index], sigma[index]), atol=1e-4)
+    noisy, sigma = jax.random.normal(jax.random.key(1), (2, 3, *SHAPE)), np.geomspace(0.02, 5, 6).reshape(2, 3)
+    found = denoise(gaussian(*arguments), noisy, sigma)
+    alone = denoise(gaussian(*arguments), noisy[1], 0.3)
+    for i, j in np.ndindex(2, 3):
+        np.testing.assert_allclose(found[i, j], dense(mean, covariance, noisy[i, j], sigma[i, j]), atol=1e-4)
+        np.testing.assert_allclose(alone[j], dense(mean, covariance, noisy[1, j], 0.3), atol=1e-4)
 
 
 def test_gaussian_jacobian_is_symmetric_with_the_wiener_gains(prior):
     arguments, _, covariance = prior
-    jacobian = jax.jacfwd(lambda noisy: gaussian(*arguments)(noisy, 0.1))(jnp.zeros(SHAPE))
-    matrix = np.reshape(jacobian, (DIMENSION, DIMENSION))
+    matrix = jax.jit(jax.jacfwd(lambda noisy: gaussian(*arguments)(noisy, 0.1)))(jnp.zeros(SHAPE))
+    matrix = np.reshape(matrix, (DIMENSION, DIMENSION))
     np.testing.assert_allclose(matrix, matrix.T, atol=1e-5)
     eigenvalues = np.linalg.eigvalsh(covariance)
     np.testing.assert_allclose(np.linalg.eigvalsh(matrix), eigenvalues / (eigenvalues + 0.01), atol=1e-5)
+    np.testing.assert_allclose(analytic.gaussian_jacobian(*arguments[1:], 0.1), matrix, atol=1e-5)
+
+
+fit = jax.jit(fit_gaussian)
 
 
 @pytest.mark.parametrize("number", [4, DIMENSION])
@@ -64,7 +62,7 @@ def test_fit_finds_the_covariance_that_was_planted(number):
     mean = np.random.default_rng(1).uniform(size=DIMENSION)
     steps = np.sqrt(number * eigenvalues)[:, None] * basis  # the images m +- step have covariance sum l_k u_k u_k^T
     images = np.concatenate([mean + steps, mean - steps]).reshape(2 * number, *SHAPE)
-    found_mean, found, vectors = fit_gaussian(jnp.asarray(images, jnp.float32))
+    found_mean, found, vectors = fit(jnp.asarray(images, jnp.float32))
     np.testing.assert_allclose(found_mean, mean.reshape(SHAPE), atol=1e-5)
     np.testing.assert_allclose(found, np.pad(eigenvalues, (0, DIMENSION - number)), atol=1e-5)
     assert vectors.shape == (DIMENSION, *SHAPE)
@@ -75,7 +73,7 @@ def test_fit_finds_the_covariance_that_was_planted(number):
 
 def test_fit_of_few_images_has_their_rank_less_one():
     images = jax.random.normal(jax.random.key(2), (6, *SHAPE))
-    _, eigenvalues, _ = fit_gaussian(images)
+    _, eigenvalues, _ = fit(images)
     assert np.all(eigenvalues[:5] > 0.05)
     np.testing.assert_allclose(eigenvalues[5:], 0, atol=1e-5)
     assert np.all(np.diff(eigenvalues) <= 0)
@@ -86,62 +84,63 @@ def test_fit_of_few_images_has_their_rank_less_one():
 
 def test_fitted_denoiser_takes_noise_away_from_the_span_of_the_images():
     images = jax.random.normal(jax.random.key(3), (6, *SHAPE))
-    denoiser = gaussian(*fit_gaussian(images))
-    np.testing.assert_allclose(denoiser(images, 1e-2), images, atol=0.01)
-    flat = np.reshape(images - images.mean(0, keepdims=True), (6, DIMENSION))
-    outside = np.linalg.svd(flat)[2][5:].reshape(-1, *SHAPE)
-    mean = images.mean(0, keepdims=True)
-    np.testing.assert_allclose(denoiser(mean + outside, 1e-2), np.repeat(mean, len(outside), axis=0), atol=0.01)
+    denoiser = gaussian(*fit(images))
+    np.testing.assert_allclose(denoise(denoiser, images, 1e-2), images, atol=0.01)
+    mean = np.mean(images, 0, keepdims=True)
+    outside = np.linalg.svd(np.reshape(images - mean, (6, DIMENSION)))[2][5:].reshape(-1, *SHAPE)
+    expected = np.repeat(mean, len(outside), axis=0)
+    np.testing.assert_allclose(denoise(denoiser, mean + outside, 1e-2), expected, atol=0.01)
 
 
 SMALL = (3, 2, 2)
 NOISY = jax.random.normal(jax.random.key(20), SMALL)
 
 
-@pytest.mark.parametrize("chunk", [1, 7, 1000])
-@pytest.mark.parametrize("sigma", [0.2, 1.0, 5.0])
-def test_the_mean_of_point_masses(sigma, chunk):
+def test_the_mean_of_point_masses():
     images = np.random.default_rng(0).normal(size=(50, *SMALL))
-    exponents = -np.sum((np.asarray(NOISY, np.float64) - images) ** 2, (1, 2, 3)) / (2 * sigma**2)
-    weights = np.exp(exponents - exponents.max())
-    weights /= weights.sum()
-    denoiser = analytic.points(jnp.asarray(images, jnp.float32), chunk=chunk)
-    expected = np.tensordot(weights, images, 1)
-    np.testing.assert_allclose(denoiser(NOISY, sigma), expected, atol=2e-4)
-    per_image = denoiser(jnp.stack([NOISY, 2 * NOISY]), jnp.array([sigma, 0.5]))
-    np.testing.assert_allclose(per_image[0], expected, atol=2e-4)
-    centred = (images - expected).reshape(50, -1)
-    jacobian = (centred.T * weights) @ centred / sigma**2
-    found = analytic.points_jacobian(jnp.asarray(images, jnp.float32), NOISY, sigma)
-    np.testing.assert_allclose(found, jacobian, atol=2e-3 * max(1, abs(jacobian).max()))
+    denoisers = [analytic.points(jnp.asarray(images, jnp.float32), chunk=chunk) for chunk in (7, 1000)]
+    find = jax.jit(analytic.points_jacobian)
+    for sigma in (0.2, 1.0, 5.0):
+        exponents = -np.sum((np.asarray(NOISY, np.float64) - images) ** 2, (1, 2, 3)) / (2 * sigma**2)
+        weights = np.exp(exponents - exponents.max())
+        weights /= weights.sum()
+        expected = np.tensordot(weights, images, 1)
+        for denoiser in denoisers:
+            per_image = denoise(denoiser, jnp.stack([NOISY, 2 * NOISY]), jnp.array([sigma, 0.5]))
+            np.testing.assert_allclose(per_image[0], expected, atol=2e-4)
+        centred = (images - expected).reshape(50, -1)
+        jacobian = (centred.T * weights) @ centred / sigma**2
+        found = find(jnp.asarray(images, jnp.float32), NOISY, sigma)
+        np.testing.assert_allclose(found, jacobian, atol=2e-3 * max(1, abs(jacobian).max()))
 
 
 def mixture_parameters(rank):
-    bases = jnp.linalg.qr(jax.random.normal(jax.random.key(21), (3, 12, rank)))[0].swapaxes(1, 2)
-    eigenvalues = jax.random.uniform(jax.random.key(22), (3, rank), minval=0.1, maxval=2)
-    means = jax.random.normal(jax.random.key(23), (3, *SMALL))
-    return jnp.array([0.2, 0.3, 0.5]), means, eigenvalues, bases.reshape(3, rank, *SMALL)
+    rng = np.random.default_rng(21)
+    bases = np.linalg.qr(rng.normal(size=(3, 12, rank)))[0].swapaxes(1, 2).reshape(3, rank, *SMALL)
+    arrays = [0.2, 0.3, 0.5], rng.normal(size=(3, *SMALL)), rng.uniform(0.1, 2, size=(3, rank)), bases
+    return tuple(jnp.asarray(array, jnp.float32) for array in arrays)
 
 
 @pytest.mark.parametrize("rank", [4, 12])
-@pytest.mark.parametrize("sigma", [0.3, 1.0])
-def test_a_mixture_is_tweedies_step_on_its_density(rank, sigma):
+def test_a_mixture_is_tweedies_step_on_its_density(rank):
     """D(y) = y + sigma^2 grad ln p_sigma(y), from full covariances and determinants."""
     weights, means, eigenvalues, bases = mixture_parameters(rank)
     rows = bases.reshape(3, rank, 12)
-    covariances = jnp.einsum("jkd,jk,jke->jde", rows, eigenvalues, rows) + sigma**2 * jnp.eye(12)[None]
 
-    def log_density(flat):
+    def log_density(flat, sigma):
+        covariances = jnp.einsum("jkd,jk,jke->jde", rows, eigenvalues, rows) + sigma**2 * jnp.eye(12)[None]
         differences = flat[None] - means.reshape(3, 12)
         quadratic = jnp.einsum("jd,jd->j", differences, jnp.linalg.solve(covariances, differences[..., None])[..., 0])
         return jax.nn.logsumexp(jnp.log(weights) - quadratic / 2 - jnp.linalg.slogdet(covariances)[1] / 2)
 
-    expected = NOISY.ravel() + sigma**2 * jax.grad(log_density)(NOISY.ravel())
-    denoiser = analytic.mixture(weights, means, eigenvalues, bases)
-    np.testing.assert_allclose(denoiser(NOISY, sigma).ravel(), expected, atol=1e-4)
-    jacobian = jnp.eye(12) + sigma**2 * jax.hessian(log_density)(NOISY.ravel())
-    found = analytic.mixture_jacobian(weights, means, eigenvalues, bases, NOISY, sigma)
-    np.testing.assert_allclose(found, jacobian, atol=2e-4)
+    derivatives = jax.jit(lambda *at: (jax.grad(log_density)(*at), jax.hessian(log_density)(*at)))
+    denoiser, find = analytic.mixture(weights, means, eigenvalues, bases), jax.jit(analytic.mixture_jacobian)
+    for sigma in (0.3, 1.0):
+        gradient, curvature = derivatives(NOISY.ravel(), sigma)
+        expected = NOISY.ravel() + sigma**2 * gradient
+        np.testing.assert_allclose(denoise(denoiser, NOISY, sigma).ravel(), expected, atol=1e-4)
+        found = find(weights, means, eigenvalues, bases, NOISY, sigma)
+        np.testing.assert_allclose(found, np.eye(12) + sigma**2 * curvature, atol=2e-4)
 
 
 def test_a_mixture_of_subspaces_projects_on_the_nearest_as_sigma_falls():
@@ -151,30 +150,24 @@ def test_a_mixture_of_subspaces_projects_on_the_nearest_as_sigma_falls():
     noisy = clean + 0.01 * NOISY
     rows = bases[1].reshape(4, 12)
     projected = means[1].ravel() + rows.T @ (rows @ (noisy - means[1]).ravel())
-    np.testing.assert_allclose(denoiser(noisy, 1e-3).ravel(), projected, atol=1e-4)
+    np.testing.assert_allclose(denoise(denoiser, noisy, 1e-3).ravel(), projected, atol=1e-4)
 
 
 @pytest.mark.parametrize(("dimension", "argument"), [(2, 0.1), (2, 1e3), (16, 1.0), (16, 100.0), (256, 1e5)])
 def test_the_sphere_is_a_ratio_of_bessel_functions(dimension, argument):
-    noisy = jax.random.normal(jax.random.key(24), (1, dimension, 1))
-    noisy *= 2 / jnp.linalg.norm(noisy.ravel())
+    noisy = np.random.default_rng(24).normal(size=(1, dimension, 1)).astype(np.float32)
+    noisy *= 2 / np.linalg.norm(noisy)
     radius = 3.0
     sigma = (radius * 2 / argument) ** 0.5
     expected = radius * scipy.special.ive(dimension / 2, argument) / scipy.special.ive(dimension / 2 - 1, argument)
-    found = analytic.sphere(jnp.float32(radius))(noisy, sigma)
-    np.testing.assert_allclose(jnp.linalg.norm(found.ravel()), expected, rtol=2e-5)
+    found = denoise(analytic.sphere(jnp.float32(radius)), noisy, sigma)
+    np.testing.assert_allclose(np.linalg.norm(found), expected, rtol=2e-5)
     np.testing.assert_allclose(found, expected * noisy / 2, rtol=2e-5)
 
 
-@pytest.mark.parametrize("sigma", [0.3, 3.0])
-def test_the_jacobian_of_the_sphere(sigma):
+def test_the_jacobian_of_the_sphere():
     denoiser = analytic.sphere(jnp.float32(4.0))
-    matrix = jax.jacfwd(lambda flat: denoiser(flat.reshape(SMALL), sigma).ravel())(NOISY.ravel())
-    np.testing.assert_allclose(analytic.sphere_jacobian(4.0, NOISY, sigma), matrix, atol=1e-4)
-
-
-def test_the_jacobian_of_a_gaussian():
-    basis = jnp.linalg.qr(jax.random.normal(jax.random.key(25), (12, 5)))[0].T.reshape(5, *SMALL)
-    denoiser = analytic.gaussian(NOISY, jnp.arange(5.0), basis)
-    matrix = jax.jacfwd(lambda flat: denoiser(flat.reshape(SMALL), 0.7).ravel())(jnp.ones(12))
-    np.testing.assert_allclose(analytic.gaussian_jacobian(jnp.arange(5.0), basis, 0.7), matrix, atol=1e-5)
+    derivative, find = (jax.jit(f) for f in (jax.jacfwd(denoiser), analytic.sphere_jacobian))
+    for sigma in (0.3, 3.0):
+        found = find(4.0, NOISY, sigma)
+        np.testing.assert_allclose(found, derivative(NOISY, sigma).reshape(12, 12), atol=1e-4)

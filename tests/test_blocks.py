@@ -60,6 +60,23 @@ def test_sets_that_cannot_be_used_are_refused(images, num_images, message):
         blocks.source(images, num_images=num_images)
 
 
-def test_a_block_holds_one_image_at_least():
+def test_a_block_and_a_chunk_hold_one_image_at_least():
     with pytest.raises(ValueError, match="chunk must be at least 1, got 0"):
         blocks.fold(total, jnp.zeros((4, 3, 2)), IMAGES, chunk=0)
+    with pytest.raises(ValueError, match="chunk must be at least 1, got 0"):
+        blocks.in_chunks(jnp.sum, IMAGES, chunk=0)
+
+
+def test_chunks_hold_every_row_once_with_its_key_and_little_else():
+    keys, sizes = jax.random.split(jax.random.key(1), 23), set()
+
+    def function(pair):
+        sizes.add(len(pair[0]))
+        return {"twice": 2 * pair[0], "key": jax.random.key_data(pair[1])}
+
+    for chunk, size in ((1, 1), (9, 8), (22, 12), (1000, 23)):
+        sizes.clear()
+        found = jax.jit(lambda pair, n=chunk: blocks.in_chunks(function, pair, chunk=n))((IMAGES, keys))
+        np.testing.assert_array_equal(found["twice"], 2 * np.asarray(IMAGES))
+        np.testing.assert_array_equal(found["key"], jax.random.key_data(keys))
+        assert sizes == {size}

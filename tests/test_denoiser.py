@@ -5,9 +5,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from gahr import denoiser as denoisers
 from gahr.classical.analytic import gaussian
-from gahr.denoiser import at, bind, blind, residual, score
+from gahr.denoiser import at, bind, bind_told, blind, is_told, network_of, residual, score
 
 
 @pytest.fixture(scope="module")
@@ -41,16 +40,7 @@ def test_a_bound_network_takes_any_leading_axes(denoiser, noisy):
     np.testing.assert_allclose(nested, denoised.reshape(nested.shape), atol=1e-5)
 
 
-def test_a_bound_network_is_an_argument_of_jit_and_not_part_of_the_compiled_code(trained, noisy):
-    model, variables = trained
-    denoise = jax.jit(lambda denoiser, noisy: denoiser(noisy))
-    np.testing.assert_allclose(denoise(bind(model, variables), noisy), bind(model, variables)(noisy), atol=1e-5)
-    zero = jax.tree.map(jnp.zeros_like, variables["params"])
-    np.testing.assert_array_equal(denoise(bind(model, variables | {"params": zero}), noisy), noisy)
-    assert jax.make_jaxpr(denoise)(bind(model, variables), noisy).consts == []
-
-
-def test_two_networks_of_one_architecture_share_the_compiled_code(trained, noisy):
+def test_networks_of_one_architecture_are_arguments_of_one_compiled_code(trained, noisy):
     model, variables = trained
     traces = []
 
@@ -59,9 +49,23 @@ def test_two_networks_of_one_architecture_share_the_compiled_code(trained, noisy
         traces.append(denoiser)
         return denoiser(noisy)
 
-    denoise(bind(model, variables), noisy)
-    denoise(bind(model, jax.tree.map(jnp.zeros_like, variables)), noisy)
+    np.testing.assert_allclose(denoise(bind(model, variables), noisy), bind(model, variables)(noisy), atol=1e-5)
+    zero = bind(model, variables | {"params": jax.tree.map(jnp.zeros_like, variables["params"])})
+    np.testing.assert_array_equal(denoise(zero, noisy), noisy)
     assert len(traces) == 1
+    assert jax.make_jaxpr(denoise)(zero, noisy).consts == []
+
+
+def test_a_blind_network_in_the_forms_of_those_told_sigma_ignores_it(trained, noisy):
+    model, variables = trained
+    assert not is_told(model)
+    np.testing.assert_array_equal(bind_told(model, variables)(noisy, 17.0), bind(model, variables)(noisy))
+    for train in (False, True):
+        found = network_of(model)(variables, noisy, 17.0, train=train)
+        expected = model.apply(variables, noisy, train=train, mutable=["batch_stats"] if train else [])
+        jax.tree.map(np.testing.assert_array_equal, found, expected)
+    moved = jax.tree.map(lambda new, old: np.all(new != old), found[1]["batch_stats"], variables["batch_stats"])
+    assert jax.tree.all(moved)
 
 
 def test_at_fixes_sigma_and_blind_ignores_it():
@@ -88,5 +92,5 @@ def test_score_of_a_gaussian_posterior_mean_is_the_gradient_of_the_log_density(p
 
 def test_score_is_minus_the_residual_over_the_variance_of_each_image():
     noisy, sigma = jax.random.normal(jax.random.key(5), (2, 3, 4, 4, 1)), jnp.arange(1.0, 7.0).reshape(2, 3)
-    found = denoisers.score(lambda noisy: 0.5 * noisy, noisy, sigma)
+    found = score(lambda noisy: 0.5 * noisy, noisy, sigma)
     np.testing.assert_allclose(found, -0.5 * noisy / np.asarray(sigma)[..., None, None, None] ** 2, rtol=1e-5)

@@ -8,18 +8,21 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from jax.tree_util import Partial
+from scipy import stats
 
 from gahr import experiment, noise
 from gahr.analysis import jacobian
+from gahr.classical import disk_posterior
 from gahr.data import disks
 from gahr.experiment.progress import Progress
-from gahr.studies import disks as study
-from gahr.studies.common import Run
-from gahr.classical.disk_posterior import exact_jacobian, posterior_mean
+from gahr.studies.disks import STUDY, analysis
+from gahr.studies.shared.study import Run
 
 ROOT = Path(__file__).parent.parent
 SIZE = 8
 DISK = disks.Parameters(*(jnp.float32(value) for value in (0.8, 0.2, 1.6, 3.7, 4.4)))
+CLEAN = disks.render(DISK, size=SIZE)
 
 
 def config(argument):
@@ -27,9 +30,17 @@ def config(argument):
 
 
 @jax.jit
+def exact(noisy, sigma, reference):
+    """Posterior and Jacobian from 20,000 proposals, compiled once for all tests."""
+    options = dict(size=SIZE, num_samples=20_000)
+    functions = disk_posterior.posterior_mean, disk_posterior.exact_jacobian
+    return tuple(function(noisy, sigma, jax.random.key(2), reference, **options) for function in functions)
+
+
+@jax.jit
 def from_the_prior(noisy, sigma):
     """Posterior mean, its standard error, tr Cov / sigma^2 and effective samples, with the prior as the proposals."""
-    images = jax.vmap(functools.partial(disks.sample, size=SIZE))(jax.random.split(jax.random.key(5), 600_000))
+    images = jax.vmap(functools.partial(disks.sample, size=SIZE))(jax.random.split(jax.random.key(5), 200_000))
     weights = jax.nn.softmax(-jnp.sum((noisy[None] - images) ** 2, (1, 2, 3)) / (2 * sigma**2))
     mean = jnp.tensordot(weights, images, 1)
     squares = (images - mean[None]) ** 2
@@ -39,49 +50,68 @@ def from_the_prior(noisy, sigma):
 
 @pytest.mark.parametrize("sigma", [0.5, 1.0])
 def test_posterior_mean_is_that_of_the_prior_whatever_the_reference(sigma):
-    noisy = noise.add_noise(jax.random.key(1), disks.render(DISK, size=SIZE), sigma)
+    noisy = noise.add_noise(jax.random.key(1), CLEAN, sigma)
     mean, error, trace, effective = from_the_prior(noisy, sigma)
     assert effective > 500
-    other = DISK._replace(foreground=jnp.float32(0.6), row=jnp.float32(4.1))
-    for reference in (DISK, other):
-        found = posterior_mean(noisy, sigma, jax.random.key(2), reference, size=SIZE, num_samples=40_000)
+    for reference in (DISK, DISK._replace(foreground=jnp.float32(0.6), row=jnp.float32(4.1))):
+        found, matrix = exact(noisy, sigma, reference)
         both = np.hypot(error, found.standard_error)
         assert np.all(abs(found.mean - mean) < 4 * both)  # 64 pixels
         assert both.max() < 0.02
         assert found.trace == pytest.approx(float(trace), rel=0.05)
+        assert jnp.trace(matrix) == pytest.approx(float(found.trace), rel=1e-4)
         assert found.effective > 500
 
 
+def test_weights_are_the_likelihood_with_the_grey_levels_integrated():
+    """Of radius and centre, exp(-|y - M g|^2 / (2 sigma^2)) / sqrt(det M^T M) at the best grey levels g, M (d, 2)."""
+    sigma, noisy = 0.02, noise.add_noise(jax.random.key(1), CLEAN, 0.02)
+    centre, covariance = jnp.array([1.5, 4.0, 4.0]), jnp.diag(jnp.array([0.1, 0.3, 0.2]))
+    draws = jax.vmap(functools.partial(disks.draw, size=SIZE))(jax.random.split(jax.random.key(3), 40))
+    geometry = jnp.stack(draws[2:], -1)
+    weigh = jax.jit(disk_posterior._weigh, static_argnames="size")
+    found, _ = weigh(noisy, sigma, jax.random.key(4), DISK, geometry, centre, covariance, size=SIZE)
+    masks = jax.vmap(functools.partial(disks.render, size=SIZE))(
+        draws._replace(foreground=0 * draws.row + 1, background=0 * draws.row)
+    )
+    expected, scales = [], np.array(disk_posterior._SCALES)
+    for mask, place in zip(np.asarray(masks, float), np.asarray(geometry, float), strict=True):
+        matrix = np.stack([mask.ravel(), 1 - mask.ravel()], 1)
+        rest = np.ravel(noisy) - matrix @ np.linalg.lstsq(matrix, np.ravel(noisy))[0]
+        prior = 1 / np.ptp(disks.radii(SIZE)) / (SIZE - 2 * place[0]) ** 2
+        densities = [prior] + [stats.multivariate_normal(centre, scale * covariance).pdf(place) for scale in scales]
+        likelihood = -rest @ rest / (2 * sigma**2) - np.linalg.slogdet(matrix.T @ matrix)[1] / 2
+        expected.append(likelihood + np.log(prior / np.dot(disk_posterior._SHARES, densities)))
+    grey = np.isfinite(found)  # others were drawn outside of [0, 1]
+    assert grey.sum() > 10
+    assert np.ptp((found - np.array(expected))[grey]) < 5e-3
+
+
 def test_a_standard_error_is_the_spread_over_keys():
-    noisy = noise.add_noise(jax.random.key(1), disks.render(DISK, size=SIZE), 0.5)
+    noisy = noise.add_noise(jax.random.key(1), CLEAN, 0.5)
     keys = jax.random.split(jax.random.key(6), 200)
-    one = functools.partial(posterior_mean, size=SIZE, num_samples=500)
+    one = functools.partial(disk_posterior.posterior_mean, size=SIZE, num_samples=500)
     found = jax.jit(jax.vmap(lambda key: one(noisy, 0.5, key, DISK)))(keys)
     assert np.sqrt((found.standard_error**2).mean()) == pytest.approx(np.sqrt(found.mean.var(0).mean()), rel=0.15)
 
 
 def test_rejection_of_every_proposal_is_a_clear_value_and_an_error_of_the_study():
-    outside = disks.render(DISK, size=SIZE) + 40  # no grey level in [0, 1] is near
-    found = posterior_mean(outside, 0.01, jax.random.key(2), DISK, size=SIZE, num_samples=64)
+    found, matrix = exact(CLEAN + 40, 0.01, DISK)  # no grey level in [0, 1] is near
     assert found.effective == 0
-    np.testing.assert_array_equal(found.mean, disks.render(DISK, size=SIZE))
-    assert np.all(exact_jacobian(outside, 0.01, jax.random.key(2), DISK, size=SIZE, num_samples=64) == 0)
+    np.testing.assert_array_max_ulp(found.mean, CLEAN)
+    assert np.all(matrix == 0)
     with pytest.raises(ValueError, match=r"sigma = 0\.01; raise study\.analysis\.num_samples, 64 now"):
-        study._require_samples(found.effective, 0.01, 64)
+        analysis.require_samples(found.effective, 0.01, 64)
 
 
 def test_small_noise_leaves_the_projection_on_the_tangent_space():
-    disk = disks.Parameters(*(jnp.float32(value) for value in (0.8, 0.2, 4.1, 7.7, 8.4)))
-    noisy = noise.add_noise(jax.random.key(1), disks.render(disk, size=16), 0.003)
-    options = dict(size=16, num_samples=8000)
-    found = posterior_mean(noisy, 0.003, jax.random.key(2), disk, **options)
+    found, matrix = exact(noise.add_noise(jax.random.key(1), CLEAN, 0.003), 0.003, DISK)
     assert found.trace == pytest.approx(5, rel=0.1)
     assert found.effective > 1000
-    tangents = disks.tangents(disk, size=16).reshape(5, -1)
+    tangents = disks.tangents(DISK, size=SIZE).reshape(5, -1)
     projection = tangents.T @ jnp.linalg.solve(tangents @ tangents.T, tangents)
-    matrix = exact_jacobian(noisy, 0.003, jax.random.key(2), disk, **options)
     assert jnp.linalg.norm(matrix - projection) < 0.2 * jnp.linalg.norm(projection)
-    values = jacobian.eigenbasis_of(matrix, (16, 16, 1)).shrinkage
+    values = jacobian.eigenbasis_of(matrix, CLEAN.shape).shrinkage
     assert values[4] > 0.8
     assert values[5] < 0.1
 
@@ -89,10 +119,11 @@ def test_small_noise_leaves_the_projection_on_the_tangent_space():
 @pytest.fixture(scope="module")
 def half():
     """Arrays of the study of the denoiser y / 2."""
-    runs = {"half": Run(jax.tree_util.Partial(lambda noisy: noisy / 2), lambda subset, number: None, {"size": 8})}
-    options = dict(num_disks=2, num_images=3, num_levels=18, num_samples=1024, num_sigmas=4)
-    with Progress("off") as progress:
-        return study.analyze(runs, jax.random.key(0), progress=progress, **options)
+    denoiser = Partial(lambda noisy, sigma: noisy / 2)
+    runs = {"half": Run(None, denoiser, lambda subset, number: None, {"size": SIZE})}
+    options = dict(num_disks=2, num_images=3, num_levels=5, num_samples=512, num_sigmas=4)
+    with Progress() as progress:
+        return STUDY.analyze(**options)(runs, jax.random.key(0), progress=progress)
 
 
 def test_known_denoiser_has_its_trace_and_energy(half):
@@ -103,13 +134,39 @@ def test_known_denoiser_has_its_trace_and_energy(half):
     np.testing.assert_allclose(half["held"][:, 4], half["overlap"], atol=1e-5)
     np.testing.assert_allclose(half["held"][:, -1], 1, rtol=1e-4)
     assert half["exact_overlap"].shape == half["overlap"].shape == (2,)
+    lines = {check.name: check for check in STUDY.check(half)}
+    assert lines["least tr J, sigma 0.01 to 0.1"].value == pytest.approx(32)
+    assert lines["output PSNR at 20 dB, dB"].theory["five dimensions"] == pytest.approx(20 + 10 * np.log10(64 / 5))
+
+
+def test_no_image_has_a_key_twice(monkeypatch):
+    """Disks, their noise and the proposals of their exact posteriors are drawn from keys of their own."""
+    used = {}
+
+    def draw(keys, size):
+        used["disks"] = keys
+        return jax.vmap(lambda key: DISK)(keys), jnp.stack([CLEAN] * len(keys))
+
+    def curve_of_told(denoiser, key, clean, sigmas, **options):
+        used["noise"] = jax.vmap(lambda i: jax.random.fold_in(key, i))(jnp.arange(len(clean)))
+
+    def posteriors(noisy, sigma, keys, references, **options):
+        used["proposals"] = keys
+        raise StopIteration
+
+    for name, function in dict(_draw=draw, curve_of_told=curve_of_told, _posteriors=posteriors).items():
+        monkeypatch.setattr(analysis, name, function)
+    with Progress() as progress, pytest.raises(StopIteration):
+        STUDY.analyze()({"run": Run(None, None, None, {"size": SIZE})}, jax.random.key(0), progress=progress)
+    keys = np.concatenate([jax.random.key_data(keys) for keys in used.values()])
+    assert len(np.unique(keys, axis=0)) == len(keys) == 3 * 64
 
 
 def test_left_and_right_singular_vectors_are_told_apart():
     tangents = jnp.linalg.qr(disks.tangents(DISK, size=SIZE).reshape(5, -1).T)[0]
     other = jnp.linalg.qr(jax.random.normal(jax.random.key(3), (SIZE**2, 5)))[0]
     scales = jnp.array([3.0, 2.5, 2.0, 1.5, 1.0])
-    found = study._compare((tangents * scales[None]) @ other.T, jnp.eye(SIZE**2), DISK, disks.render(DISK, size=SIZE))
+    found = analysis._compare((tangents * scales[None]) @ other.T, jnp.eye(SIZE**2), DISK, CLEAN)
     np.testing.assert_allclose(found["singular_values"][:6], [*scales, 0], atol=1e-5)
     assert found["left_overlap"] == pytest.approx(1, abs=1e-5)
     assert found["right_overlap"] == pytest.approx(float(jnp.sum((tangents.T @ other) ** 2)) / 5, abs=1e-5)
@@ -117,7 +174,7 @@ def test_left_and_right_singular_vectors_are_told_apart():
 
 def test_marks_are_held_against_overlap_and_dimension(half):
     def met(arrays, **marks):
-        return [line.met for line in study.check(arrays, **marks) if line.met is not None]
+        return [line.met for line in STUDY.check(arrays, **marks) if line.met is not None]
 
     assert met(half) == []
     good = half | {"overlap": np.array([0.95, 0.9]), "trace": np.array([[9.0, 8.0, 7.0, 3.0]] * 3)}
@@ -126,21 +183,21 @@ def test_marks_are_held_against_overlap_and_dimension(half):
     assert met(low, overlap=0.95, dimension_above=5.0) == [False, False, False]
 
 
-@pytest.mark.parametrize(("field", "value"), [("num_images", 1), ("num_disks", 0), ("sigma", 0.0), ("num_samples", 1)])
-def test_bad_options_are_named_before_training(tmp_path, field, value):
-    made = config("scale=smoke")
-    made.study.analysis[field] = value
-    with pytest.raises(ValueError, match=rf"study\.analysis\.{field} must be"):
-        experiment.train(made, tmp_path / "run")
-    assert not (tmp_path / "run").exists()
+def test_options_that_cannot_be_are_named():
+    for field, value in dict(
+        num_images=1, num_disks=0, sigma=0.0, num_samples=1, num_levels=1, lowest_sigma=0.2
+    ).items():
+        with pytest.raises(ValueError, match=f"{field} must"):
+            STUDY.analyze(**{field: value})
 
 
 def test_smoke_run_end_to_end(tmp_path):
     made = config("scale=smoke")
+    made.runs.disks.data.size = SIZE
     experiment.train(made, tmp_path)
     checks = experiment.study(made, tmp_path)
     assert (tmp_path / "figures" / "disks.png").exists()
-    assert {"eigenvalues 1 to 5", "share of |x|^2 in the 5 leading"} <= {check.name for check in checks}
+    assert {"singular values 1 to 5", "share of |x|^2 in the 5 leading"} <= {check.name for check in checks}
     with np.load(tmp_path / "study.npz") as arrays:
         assert arrays["network"].shape == arrays["exact"].shape == (4, 6)
         assert np.isfinite(arrays["exact"]).all()

@@ -1,25 +1,24 @@
 """The eigenbasis study on denoisers whose basis is known, and its command for published weights and image files."""
 
-import json
 import runpy
-import subprocess
-import sys
 from pathlib import Path
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from jax.tree_util import Partial
 from PIL import Image
+from safetensors.numpy import save_file
 
 from gahr import experiment
 from gahr.data import files
+from gahr.experiment.progress import Progress
 from gahr.models import published
 from gahr.models.bfcnn import BFCNN
 from gahr.models.layers import initialize
-from gahr.experiment.progress import Progress
-from gahr.studies import eigenbasis
-from gahr.studies.common import Run
+from gahr.studies.eigenbasis import STUDY
+from gahr.studies.shared.study import Run
 
 ROOT = Path(__file__).parent.parent
 
@@ -28,7 +27,7 @@ def config(argument):
     return runpy.run_path(str(ROOT / "configs" / "eigenbasis.py"))["get_config"](argument)
 
 
-def band_pass(noisy):
+def band_pass(noisy, sigma):
     """Symmetric, linear: keeps frequencies below 1/4 and halves the others."""
     frequency = np.hypot(*np.meshgrid(np.fft.fftfreq(12), np.fft.fftfreq(12), indexing="ij"))
     gains = jnp.where(frequency < 0.25, 1.0, 0.2 - 0.2 * frequency)
@@ -38,53 +37,43 @@ def band_pass(noisy):
 def test_a_fourier_denoiser_is_found_to_be_one():
     rows = jnp.arange(12)[:, None, None] * jnp.ones((12, 12, 1))
     clean = 0.5 + 0.4 * jnp.sin(2 * jnp.pi * rows / 12)
-    runs = {"filter": Run(band_pass, lambda subset, number: clean[None], {})}
-    with Progress("off") as progress:
-        arrays = eigenbasis.analyze(runs, jax.random.key(0), sigma=0.1, progress=progress)
+    images = {"test": clean[None]}  # a training image would be a KeyError
+    runs = {"filter": Run(None, Partial(band_pass), lambda subset, number: images[subset][:number], {})}
+    with Progress() as progress:
+        arrays = STUDY.analyze(sigma=0.1)(runs, jax.random.key(0), progress=progress)
     assert arrays["asymmetry"] < 1e-5
     assert arrays["linearity_error"] < 1e-5
     np.testing.assert_allclose(arrays["shrinkage"], arrays["singular_values"], atol=1e-5)
     frequency = np.hypot(*np.meshgrid(np.fft.fftfreq(12), np.fft.fftfreq(12)))
     assert arrays["eigen/kept"] == np.sum(frequency < 0.25)
     assert arrays["eigen/preserved"] == pytest.approx(1, abs=1e-4)
-    checks = {check.name: check for check in eigenbasis.check(arrays, preserved_energy=0.95, harmonicity=2.0)}
+    checks = {check.name: check for check in STUDY.check(arrays, preserved_energy=0.95, harmonicity=2.0)}
     kept = int(arrays["eigen/kept"])
     assert checks[f"share of |x|^2 in the {kept} eigenvectors above 1/2"].met is True
     assert checks["rank correlation of frequency and number, eigenvectors above 1/2"].met is False
 
 
-def test_published_weights_and_an_image_file_from_the_command_line(tmp_path):
-    from safetensors.numpy import save_file
-
-    model = BFCNN(features=4, num_layers=4)
-    variables = initialize(model, jax.random.key(0), (12, 12, 1))
-    save_file(published.export(model, variables), tmp_path / "weights.safetensors")
-    Image.fromarray(np.random.default_rng(0).integers(0, 255, (40, 30, 3), np.uint8)).save(tmp_path / "image.png")
-    argument = f"weights={tmp_path}/weights.safetensors,image={tmp_path}/image.png,size=12"
-    command = [sys.executable, "launch/main.py", "--config", f"configs/eigenbasis.py:{argument}"]
-    command += ["--workdir", str(tmp_path / "run"), "--progress=off"]
-    out = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
-    assert "nothing to train" not in out  # --progress=off is quiet
-    assert "asymmetry" in out
-    assert (tmp_path / "run" / "figures" / "eigenbasis.pdf").stat().st_size > 10_000
-    assert len(json.loads((tmp_path / "run" / "results.json").read_text())["checks"]) == 16
-
-
-def test_a_colour_network_is_given_a_colour_image(tmp_path):
-    from matplotlib import pyplot as plt
-    from safetensors.numpy import save_file
-
+def test_published_weights_of_a_colour_network_and_image_files(tmp_path):
     model = BFCNN(features=4, num_layers=3)
     weights = tmp_path / "colour.safetensors"
     save_file(published.export(model, initialize(model, jax.random.key(0), (8, 8, 3))), weights)
-    with Progress("off") as progress:
-        arrays = eigenbasis.analyze({}, jax.random.key(0), weights=str(weights), size=8, progress=progress)
-    np.testing.assert_array_equal(arrays["clean"], files.read_image(files.photograph(), size=8, channels=3))
-    assert arrays["shrinkage"].shape == (8 * 8 * 3,)
-    assert all("nan" not in check.measured for check in eigenbasis.check(arrays))
-    figure = eigenbasis.draw(arrays)
-    figure.canvas.draw()
-    plt.close(figure)
+    image = tmp_path / "image.png"
+    Image.fromarray(np.random.default_rng(0).integers(0, 255, (40, 30, 3), np.uint8)).save(image)
+    made = config(f"weights={weights},image={image},size=8")
+    experiment.train(made, tmp_path / "run")  # nothing
+    checks = experiment.study(made, tmp_path / "run")
+    assert len(checks) == 16
+    assert np.isfinite([check.value for check in checks]).all()
+    assert (tmp_path / "run" / "figures" / "eigenbasis.pdf").stat().st_size > 10_000
+    with np.load(tmp_path / "run" / "study.npz") as arrays:
+        np.testing.assert_array_equal(arrays["clean"], files.read_image(image, size=8, channels=3))
+        assert arrays["shrinkage"].shape == (8 * 8 * 3,)
+
+
+def test_options_that_cannot_be_are_named():
+    for field, value in dict(sigma=0.0, num_vectors=0, size=1, image="none.png").items():
+        with pytest.raises(ValueError, match=f"{field}(:| must)"):
+            STUDY.analyze(**{field: value})
 
 
 def test_the_config_trains_a_network_only_where_no_weights_are_given():

@@ -137,6 +137,7 @@ def test_people_are_in_one_subset_only(tmp_path):
     pixels = np.random.default_rng(7).integers(0, 256, (59, 16, 16), dtype=np.uint8)
     groups = np.arange(59) % 12
     np.savez(tmp_path / "set.npz", images=pixels, groups=groups)
+    assert of(tmp_path / "set.npz").sizes == {"a": 24, "b": 24, "test": 10}  # groups are left out of account
     made = of(tmp_path / "set.npz", split="group")
     person = {image.tobytes(): label for image, label in zip(pixels, groups, strict=True)}
     seen = []

@@ -7,33 +7,33 @@ import scipy.stats
 
 from gahr.analysis import geometry
 
-SIDE = 24
-ROWS, COLUMNS = np.meshgrid(np.arange(SIDE), np.arange(SIDE), indexing="ij")
+SHAPE, SIZE = (24, 18, 2), 24 * 18 * 2
+ROWS, COLUMNS = np.meshgrid(np.arange(24), np.arange(18), indexing="ij")
 RNG = np.random.default_rng(0)
-NOISE = RNG.normal(size=(50, SIDE, SIDE, 1)).astype(np.float32)
-BASIS = np.linalg.qr(RNG.normal(size=(SIDE**2, SIDE**2)))[0].reshape(-1, SIDE, SIDE, 1).astype(np.float32)
+NOISE = RNG.normal(size=(50, *SHAPE)).astype(np.float32)
+BASIS = np.linalg.qr(RNG.normal(size=(SIZE, SIZE)))[0].reshape(-1, *SHAPE).astype(np.float32)
 
 
 def wave(down, right):
-    image = np.sin(2 * np.pi * (down * ROWS + right * COLUMNS) / SIDE + 0.3)[..., None]
+    image = np.repeat(np.sin(2 * np.pi * (down * ROWS / 24 + right * COLUMNS / 18) + 0.3)[..., None], 2, axis=-1)
     return (image / np.linalg.norm(image)).astype(np.float32)
 
 
 def test_mean_frequency_of_waves_and_of_white_noise():
-    waves = np.stack([wave(0, 1), wave(3, 0), wave(3, 4)])
+    waves = np.stack([wave(0, 1), wave(3, 0), wave(4, 3)])
     found = jax.jit(geometry.mean_frequency)(np.concatenate([waves, NOISE]))
-    np.testing.assert_allclose(found[:3], np.array([1, 3, 5]) / SIDE, rtol=1e-4)
-    square = np.hypot(*np.meshgrid(*[np.fft.fftfreq(SIDE)] * 2)).mean()
+    np.testing.assert_allclose(found[:3], [1 / 18, 1 / 8, np.hypot(4 / 24, 3 / 18)], rtol=1e-4)
+    square = np.hypot(*np.meshgrid(np.fft.fftfreq(24), np.fft.fftfreq(18))).mean()
     assert abs(found[3:].mean() - square) < 0.002
     assert abs(square - 0.3826) < 0.01
 
 
 def test_participation_ratio():
-    one = np.zeros((SIDE, SIDE, 1), np.float32)
-    one[3, 4] = 2
+    one = np.zeros(SHAPE, np.float32)
+    one[3, 4, 1] = 2
     vectors = np.stack([np.ones_like(one), wave(0, 3), wave(2, 3), one, *NOISE])
     found = jax.jit(geometry.participation_ratio)(vectors)
-    np.testing.assert_allclose(found[:4], [1, 2 / 3, 2 / 3, 1 / SIDE**2], rtol=1e-3)
+    np.testing.assert_allclose(found[:4], [1, 2 / 3, 2 / 3, 1 / SIZE], rtol=1e-3)
     assert abs(found[4:].mean() - 1 / 3) < 0.02
 
 
@@ -48,22 +48,22 @@ def test_rank_correlation():
 
 
 def test_orientation_agreement_is_one_across_contours_and_minus_one_along_them():
-    edge = 1 / (1 + np.exp(SIDE / 2 - ROWS))[..., None]  # varies down
-    found = jax.jit(geometry.orientation_agreement)(np.stack([wave(3, 0), wave(0, 3), wave(3, 3), *NOISE]), edge)
+    edge = np.repeat(1 / (1 + np.exp(12 - ROWS))[..., None], 2, axis=-1)  # varies down
+    found = jax.jit(geometry.orientation_agreement)(np.stack([wave(3, 0), wave(0, 3), wave(4, 3), *NOISE]), edge)
     np.testing.assert_allclose(found[:3], [1, -1, 0], atol=0.02)
     assert abs(found[3:].mean()) < 0.03
 
 
 def test_contour_share_and_its_control():
-    edge = (ROWS > SIDE // 2)[..., None] + 1e-3 * NOISE[0]
-    mask = jax.jit(geometry.contour_mask)(edge, share=2 / SIDE)
-    assert abs(mask.mean() - 2 / SIDE) < 0.01
-    assert mask[SIDE // 2 : SIDE // 2 + 2, 1:-1].all()
-    on_edge = np.stack([ROWS == SIDE // 2, *NOISE[..., 0]])[..., None]
+    edge = (ROWS > 12)[..., None] + 1e-3 * NOISE[0]
+    mask = jax.jit(geometry.contour_mask)(edge, share=1 / 12)
+    assert abs(mask.mean() - 1 / 12) < 0.01
+    assert mask[12:14, 1:-1].all()
+    on_edge = np.concatenate([np.repeat(ROWS[None, ..., None] == 12, 2, axis=-1), NOISE])
     moved = jax.jit(geometry.shifted_mask)(jax.random.key(5), mask)
     assert moved.sum() == mask.sum()
     share, control = (jax.jit(geometry.contour_share)(on_edge, each) for each in (mask, moved))
-    assert share[0] > 0.9
+    assert share[0] == pytest.approx(16 / 18)  # all but the two on the border
     assert control[0] < 0.5
     assert abs(share[1:].mean() - mask.mean()) < 0.01
 
@@ -72,8 +72,8 @@ def test_coefficients_and_energies_obey_parseval():
     clean = wave(1, 2) + 0.3 * NOISE[1]
     np.testing.assert_allclose(np.sum(geometry.coefficients(BASIS, clean) ** 2), np.sum(clean**2), rtol=1e-4)
     share = jax.jit(geometry.preserved_energy)
-    assert abs(share(BASIS, np.arange(SIDE**2) < 144, clean) - 0.25) < 0.1  # m / d for a random basis
-    assert share(BASIS, np.ones(SIDE**2, bool), clean) == pytest.approx(1, abs=1e-4)
+    assert abs(share(BASIS, np.arange(SIZE) < SIZE // 4, clean) - 0.25) < 0.1  # m / d for a random basis
+    assert share(BASIS, np.ones(SIZE, bool), clean) == pytest.approx(1, abs=1e-4)
 
 
 def test_oracle_and_best_projection():
@@ -82,8 +82,8 @@ def test_oracle_and_best_projection():
         oracle, projection = (
             jax.jit(f)(BASIS, clean, sigma=sigma) for f in (geometry.oracle_mse, geometry.threshold_mse)
         )
-        np.testing.assert_allclose(oracle, np.sum(sigma**2 * energy / (energy + sigma**2)) / SIDE**2, rtol=1e-4)
-        np.testing.assert_allclose(projection, np.minimum(energy, sigma**2).sum() / SIDE**2, rtol=1e-4)
+        np.testing.assert_allclose(oracle, np.sum(sigma**2 * energy / (energy + sigma**2)) / SIZE, rtol=1e-4)
+        np.testing.assert_allclose(projection, np.minimum(energy, sigma**2).sum() / SIZE, rtol=1e-4)
         assert oracle <= projection <= 2 * oracle
 
 

@@ -1,4 +1,4 @@
-"""Several real processes on this machine train as one: the same numbers, and one may be killed and another number go on."""
+"""Several real processes on this machine train as one, stop together, and another number of them goes on."""
 
 import os
 import signal
@@ -11,7 +11,10 @@ import numpy as np
 from safetensors.numpy import load_file
 from test_pipeline import ROOT, WEIGHTS
 
-OPTIONS = [f"--config={ROOT / 'configs' / 'calpha.py'}:scale=smoke", "--config.checkpoint_seconds=0"]  # a checkpoint a step
+OPTIONS = [
+    f"--config={ROOT / 'configs' / 'calpha.py'}:scale=smoke",
+    "--config.checkpoint_seconds=0",
+]  # a checkpoint a step
 OPTIONS += ["--config.runs.alpha3.optim.num_steps=60", "--config.runs.alpha3.optim.peak=2e-4"]
 OPTIONS += ["--progress=plain", "--only=alpha3"]
 

@@ -25,7 +25,9 @@ from gahr.studies.shared.study import AtLeast, Check, Study
 
 def stripes(key, *, size, period=4):
     phase = jax.random.uniform(key)
-    return jnp.broadcast_to(0.5 + 0.5 * jnp.sin(2 * jnp.pi * (jnp.arange(size) / period + phase)), (size, size))[..., None]
+    return jnp.broadcast_to(0.5 + 0.5 * jnp.sin(2 * jnp.pi * (jnp.arange(size) / period + phase)), (size, size))[
+        ..., None
+    ]
 
 
 class Gain(nn.Module):  # told sigma: D(y) = g y with g = a / (a + sigma^2)
@@ -66,7 +68,14 @@ def analyze(*, number=4):
 
 
 def check(arrays, *, ratio=None):
-    return [Check("norm of denoised over clean", 1.0, np.linalg.norm(arrays["denoised"]) / np.linalg.norm(arrays["clean"]), AtLeast(ratio))]
+    return [
+        Check(
+            "norm of denoised over clean",
+            1.0,
+            np.linalg.norm(arrays["denoised"]) / np.linalg.norm(arrays["clean"]),
+            AtLeast(ratio),
+        )
+    ]
 
 
 def draw(arrays, *, title=""):
@@ -108,7 +117,9 @@ def test_a_toy_of_each_kind_is_trained_sampled_and_studied(members, tmp_path):
     noisy = jax.random.normal(jax.random.key(1), (3, 16, 16, 1))
     gain = lambda images: float(jnp.vdot(images, noisy) / jnp.vdot(noisy, noisy))
     assert abs(gain(student(noisy, 0.3)) - gain(teacher(noisy))) < abs(gain(noisy * 0.69 / 0.78) - gain(teacher(noisy)))
-    samples, trace = sample(sampling.SAMPLERS["repeated"](times=2), teacher, jax.random.key(0), (3, 16, 16, 1), max_steps=5)
+    samples, trace = sample(
+        sampling.SAMPLERS["repeated"](times=2), teacher, jax.random.key(0), (3, 16, 16, 1), max_steps=5
+    )
     keys = [jax.random.fold_in(jax.random.fold_in(jax.random.key(0), i), 0) for i in range(3)]
     start = jnp.stack([jax.random.normal(key, (16, 16, 1)) for key in keys])
     np.testing.assert_allclose(samples, teacher(teacher(start)), rtol=1e-4, atol=1e-5)

@@ -17,7 +17,7 @@ from gahr.experiment import report
 from gahr.experiment.progress import Progress
 from gahr.studies import transition, twins
 from gahr.studies.shared.families import estimate, families, nearest_size, over_repeats, repeats
-from gahr.studies.shared.study import Estimate, Run
+from gahr.studies.shared.study import Run
 from gahr.studies.twins.analysis import expected_steps
 
 ROOT = Path(__file__).parent.parent
@@ -44,59 +44,49 @@ def halve(noisy):
     return 0.25 + noisy / 2  # towards mid-grey
 
 
-def run_of(number, subset, variant="net", repeat=0):
+def run_of(number, subset, *kind):
     """Memorizing at N = 1 and 10, generalizing at 100."""
     memorizing = Partial(copy_of, images(subset, number)[jnp.arange(10) % number])
     denoiser = memorizing if number < 100 else Partial(halve)
-
-    def made(name, most):
-        return images(name, min(most, number) if name == subset else most)
-
-    return Run(denoiser, blind(denoiser), made, {}, subset, number, variant, repeat)
+    of = lambda name, most: images(name, min(most, number) if name == subset else most)
+    return Run(denoiser, blind(denoiser), of, {}, subset, number, *kind)
 
 
 @pytest.fixture(scope="module")
 def runs():
-    return {f"{number}{subset}": run_of(number, subset) for number in (100, 1, 10) for subset in ("b", "a")}
+    return {f"{number}{subset}": run_of(number, subset, "net") for number in (100, 1, 10) for subset in ("b", "a")}
 
 
 def table(checks):
     return {check.name: check.measured for check in checks}
 
 
-def verdicts(checks):
+def met(checks):
     return [check.met for check in checks if check.met is not None]
 
 
 def test_runs_are_paired_ordered_and_grouped_by_what_they_say_of_themselves(runs):
     grouped, arrays = families(runs)
-    assert list(grouped) == ["net"]
-    assert list(grouped["net"]) == [1, 10, 100]
+    assert {name: list(pairs) for name, pairs in grouped.items()} == {"net": [1, 10, 100]}
     assert [run.subset for run in grouped["net"][10]] == ["a", "b"]
     assert repeats(arrays) == {"net": ["net"]}
     with pytest.raises(ValueError, match="net needs networks of the subsets a and b at N = 10"):
         families({name: run for name, run in runs.items() if name != "10b"})
     with pytest.raises(ValueError, match="again must differ"):
         families(runs | {"again": runs["1a"]})
-    kinds = [("size 8, net_repeat1", 0), ("large_n1", 3), ("size 8, net_repeat1", 10)]  # names that mean nothing
+    kinds = [("x_repeat1", 0), ("large_n1", 3), ("x_repeat1", 10)]  # words in which nothing is sought
     grouped, arrays = families({f"{i}{s}": run_of(1, s, *kind) for i, kind in enumerate(kinds) for s in "ab"})
-    names = ["size 8, net_repeat1, repeat 0", "size 8, net_repeat1, repeat 10", "large_n1"]
-    assert list(grouped) == names
-    assert repeats(arrays) == {"size 8, net_repeat1": names[:2], "large_n1": names[2:]}
+    assert list(grouped) == ["x_repeat1, repeat 0", "x_repeat1, repeat 10", "large_n1"]
+    assert repeats(arrays) == {"x_repeat1": list(grouped)[:2], "large_n1": ["large_n1"]}
 
 
-def test_repeats_are_a_mean_and_a_range():
+def test_repeats_are_a_mean_and_a_range_and_collages_are_drawn_where_n_is_nearest_to_100():
     single = Interval(0.5, 0.4, 0.7)
     assert over_repeats([single]) == single
     assert over_repeats([single, Interval(0.9, 0.1, 1.0)]) == (pytest.approx(0.7), 0.5, 0.9)
-    assert estimate(single) == Estimate(0.5, low=0.4, high=0.7)
+    assert estimate(single) == (0.5, None, 0.4, 0.7)
     assert estimate(Interval(np.ones(2), np.ones(2), np.array([1, 2.0])), 0) == 1
-
-
-def test_collages_are_drawn_where_n_is_nearest_to_100():
-    assert nearest_size([1, 10, 100, 1000]) == 100
-    assert nearest_size([1, 4]) == 4
-    assert nearest_size([20, 600]) == 20  # as a ratio
+    assert [nearest_size(sizes) for sizes in ([1, 10, 100, 1000], [1, 4], [20, 600])] == [100, 4, 20]  # as a ratio
 
 
 @pytest.fixture(scope="module")
@@ -105,10 +95,9 @@ def curves(runs):
 
 
 def test_denoisers_are_told_apart_by_gap_and_distances(curves):
-    train, test = curves["net/train"], curves["net/test"]
+    train, test, gaps = curves["net/train"], curves["net/test"], transition.gaps(curves, ["net"])[0]
     assert train.shape == (3, 2, 16, 8)
-    assert np.all(np.isinf(train[0]))  # one image is known without error
-    assert np.all(np.isinf(curves["net/empirical_train"][0]))
+    assert np.all(np.isinf([train[0], curves["net/empirical_train"][0]]))  # one image is known without error
     np.testing.assert_allclose(test[0].mean((0, 1)), test[0, :, :, 0].mean(), rtol=1e-6)  # and returned always
     np.testing.assert_allclose(curves["net/empirical_test"][0], test[0], rtol=1e-5)
     small = curves["input_psnr"] >= 36
@@ -116,33 +105,27 @@ def test_denoisers_are_told_apart_by_gap_and_distances(curves):
     assert np.all(curves["net/to_twin"][1][:, 0] > 0.05)
     np.testing.assert_allclose(curves["net/to_twin"][2][:, 0], 0, atol=1e-12)
     assert np.all(curves["net/to_empirical"][2][small, 0] > 0.01)
-    gaps = transition.gaps(curves, ["net"])[0]
     np.testing.assert_allclose(gaps[2], 0, atol=1e-5)  # the same function
     assert np.all(gaps[1][small] > 10)
-    expected = np.asarray(metrics.sigma_of_input_psnr(curves["input_psnr"]))
-    told = curves | {
-        "net/unseen": test,
-        "net/train": test + expected[None, None, None],
-    }  # gap sigma: mean over sigma (s0 + s1) / 2
-    np.testing.assert_allclose(transition.mean_gap(told, ["net"]), (expected[0] + expected[-1]) / 2, rtol=1e-4)
+    sigma = np.asarray(metrics.sigma_of_input_psnr(curves["input_psnr"]))
+    told = curves | {"net/unseen": test, "net/train": test + sigma[None, None, None]}  # gap sigma
+    np.testing.assert_allclose(transition.mean_gap(told, ["net"]), (sigma[0] + sigma[-1]) / 2, rtol=1e-4)
 
 
 def test_marks_of_the_transition(curves):
     levels, marks = curves["input_psnr"], dict(slope_at_one=(0.9, 1.05), gap_at_largest=0.2, gain_at_largest=3)
-    for slope, gap, gain, met in ((1, 0.1, 4, True), (1.2, 0.3, 2, False)):
+    for slope, gap, gain, expected in ((1, 0.1, 4, True), (1.2, 0.3, 2, False)):
         train = np.array(curves["net/test"])
         train[0] = 20 + slope * levels
         told = curves | {"net/train": train, "net/unseen": train - gap, "net/test": 0 * train + levels + gain}
         checks = transition.check(told, **marks)
-        assert verdicts(checks) == [met] * 3
-        values = [check.value for check in checks if check.met is not None]
-        np.testing.assert_allclose(values, (slope, gap, gain), rtol=1e-5)
+        assert met(checks) == [expected] * 3
+        assert [check.value for check in checks if check.met is not None] == pytest.approx([slope, gap, gain], 1e-5)
 
 
 @pytest.fixture(scope="module")
 def samples(runs):
-    analysis = twins.analyze(num_samples=16, beta=1.0, growing=True, sigma_stop=0.01, patch=4)
-    return analysis(runs, KEY, progress=Progress())
+    return twins.analyze(num_samples=16, beta=1.0, growing=True, sigma_stop=0.01)(runs, KEY, progress=Progress())
 
 
 def test_memorizers_return_their_images_and_twins_agree_where_they_generalize(samples):
@@ -170,72 +153,58 @@ def test_memorizers_return_their_images_and_twins_agree_where_they_generalize(sa
 def test_marks_of_the_twins(samples):
     marks = dict(memorized=0.95, twin_at_largest=0.93, lead_at_largest=0.15)
     checks = twins.check(samples, **marks)
-    assert verdicts(checks) == [True, True, True]
+    assert met(checks) == [True, True, True]
     copies = table(checks)["net: nearest image where twins are less alike"]
     assert copies == pytest.approx({"least": 1, "N = 1": 1, "best N from 10": 1}, abs=1e-5)
     assert 10 < table(checks)["net: N at which twins overtake nearest images"].mean < 100
     swapped = samples | {f"net/{name}": samples[f"net/{name}"][::-1] for name in ("nearest", "twin")}
-    assert verdicts(twins.check(swapped, **marks)) == [False, False, False]
-    for k in (0, 1):  # copies are needed at N = 1 and at 10 or more, with twins less alike
-        nearest, twin = np.array(samples["net/nearest"]), np.array(samples["net/twin"])
-        nearest[k], twin[k] = 0.9, 0.2
-        assert verdicts(twins.check(samples | {"net/nearest": nearest}, **marks))[1] is False
-        assert verdicts(twins.check(samples | {"net/twin": twin}, **marks))[1] is True
-        twin[k] = 1.0
-        assert verdicts(twins.check(samples | {"net/twin": twin}, **marks))[1] is False
+    assert met(twins.check(swapped, **marks)) == [False, False, False]
+    for name, value, copied in (("nearest", 0.9, False), ("twin", 1.0, False), ("twin", 0.2, True)):
+        for k in (0, 1):  # copies are needed at N = 1, and at 10 or more, with twins less alike
+            changed = np.array(samples[f"net/{name}"])
+            changed[k] = value
+            assert met(twins.check(samples | {f"net/{name}": changed}, **marks)) == [True, copied, True]
+    halved = samples["net/nearest"] * np.array([1.0, 0.0]).reshape(2, 1)  # both networks of a pair count
+    first, share, *_ = twins.check(samples | {"net/nearest": halved})
+    assert (first.measured["nearest"], share.measured.mean) == (pytest.approx(0.5), 0)
 
 
-def test_both_networks_of_a_pair_are_compared_with_their_nearest_images(samples):
-    halved = samples["net/nearest"] * np.array([1.0, 0.0]).reshape(2, 1)
-    found = table(twins.check(samples | {"net/nearest": halved}))
-    assert found["net: twin, nearest image, N = 1"]["nearest"] == pytest.approx(0.5)
-    assert found["net: share of pairs memorized, N = 1"].mean == 0
-
-
-def repeated(arrays, shifts):
-    """A study as if its variant had been trained several times, each with quantities that differ by its shift."""
-    names = [f"net, repeat {i}" for i in range(len(shifts))]
-    kept = {name: value for name, value in arrays.items() if not name.startswith("net/")}
-    for name, shift in zip(names, shifts, strict=True):
-        moved = {key: arrays[f"net/{key}"] + shift for key in ("test", "twin") if f"net/{key}" in arrays}
-        kept |= {f"{name}/{key[4:]}": value for key, value in arrays.items() if key.startswith("net/")}
-        kept |= {f"{name}/{key}": value for key, value in moved.items()}
-    return kept | {"families": np.array(names), "kinds": np.array(["net"] * len(names))}
+def repeated(arrays, *shifts, other=()):
+    """A study of repeats of "net", each with quantities that differ by its shift, and of other kinds like it."""
+    own = {key.removeprefix("net/"): value for key, value in arrays.items() if key.startswith("net/")}
+    names, kinds = [f"net, repeat {i}" for i in range(len(shifts))] + list(other), ["net"] * len(shifts) + list(other)
+    for name, shift in zip(names, [*shifts, 0.0], strict=False):
+        moved = {key: own[key] + shift for key in ("test", "twin") if key in own}
+        arrays = arrays | {f"{name}/{key}": value for key, value in (own | moved).items()}
+    return arrays | {"families": np.array(names), "kinds": np.array(kinds)}
 
 
 def test_repeats_are_one_line_with_mean_and_range_and_one_curve(samples, curves):
-    lines = {line.name: line for line in twins.check(repeated(samples, (0.0, -0.1, -0.2)), twin_at_largest=0.93)}
-    line = lines["net (mean, range of 3): twin, nearest image, N = 100"]
-    assert line.measured["twin"] == pytest.approx((0.9, None, 0.8, 1), abs=1e-5)
-    assert line.met is False
+    checks = twins.check(repeated(samples, 0.0, -0.1, -0.2), twin_at_largest=0.93)
+    found = table(checks)["net (mean, range of 3): twin, nearest image, N = 100"]["twin"]
+    assert (met(checks), found) == ([False], pytest.approx((0.9, None, 0.8, 1), abs=1e-5))
     finite = curves | {f"net/{name}": curves["net/test"] for name in ("train", "unseen")}
     name = "test PSNR above the noisy image, 20 dB, N = 100, dB"
     gain = table(transition.check(finite))[f"net: {name}"]
-    found = table(transition.check(repeated(finite, (0.0, 1.0))))[f"net (mean, range of 2): {name}"]
+    found = table(transition.check(repeated(finite, 0.0, 1.0)))[f"net (mean, range of 2): {name}"]
     assert found == pytest.approx((gain + 0.5, None, gain, gain + 1))
 
 
-def test_figures_name_each_quantity_and_kind_once_outside_the_axes(samples, curves):
+def test_figures_show_each_quantity_and_kind_once_and_name_them_outside_the_axes(samples, curves):
     from matplotlib import pyplot as plt
 
-    def of_two_kinds(arrays):
-        both = {f"other/{key[4:]}": value for key, value in arrays.items() if key.startswith("net/")}
-        both |= repeated(arrays, (0.0, -0.1))
-        return both | {"families": np.append(both["families"], "other"), "kinds": np.array(["net", "net", "other"])}
-
-    figure = twins.draw(of_two_kinds(samples))
+    figure = twins.draw(repeated(samples, 0.0, -0.1, other=["other"]))
     medians = figure.subfigs[-1].subfigs[0]
     (axes,) = medians.axes
     assert axes.get_legend() is None
     words = [text.get_text() for text in medians.legends[0].get_texts()]
     assert words == ["twin", "nearest image", "closest pairs of the sets", "net", "other"]
-    plt.close(figure)
     finite = curves | {f"net/{name}": np.minimum(curves[f"net/{name}"], 60) for name in ("train", "unseen")}
-    figure = transition.draw(of_two_kinds(finite))
-    for axes, name in zip(figure.subfigs[0].axes, ("train", "test"), strict=True):
-        assert axes.get_title() == f"{name.capitalize().replace('Train', 'Training')} images"
+    figure = transition.draw(repeated(finite, 0.0, -0.1, other=["other"]))
+    for axes, words, name in zip(figure.subfigs[0].axes, ("Training", "Test"), ("train", "test"), strict=True):
+        assert axes.get_title() == f"{words} images"
         np.testing.assert_allclose(axes.lines[2].get_ydata(), finite[f"net/{name}"][1].mean((0, 1)), rtol=1e-6)
-    plt.close(figure)
+    plt.close("all")
 
 
 def test_steps_follow_the_published_recursion():
@@ -244,14 +213,9 @@ def test_steps_follow_the_published_recursion():
 
 
 def test_options_that_cannot_be_used_are_named():
-    for analyze, option, value in [
-        (twins.analyze, "num_samples", 5),
-        (twins.analyze, "beta", 0.0),
-        (transition.analyze, "num_levels", 2),
-        (transition.analyze, "num_images", 1),
-    ]:
-        with pytest.raises(ValueError, match=rf"^{option} must"):
-            analyze(**{option: value})
+    for study, option, value in [(twins, "num_samples", 5), (twins, "beta", 0.0), (transition, "num_levels", 2)]:
+        with pytest.raises(ValueError, match=f"^{option} must"):
+            study.analyze(**{option: value})
 
 
 def test_smoke_run_end_to_end_draws_both_figures(tmp_path):

@@ -10,15 +10,19 @@ from gahr.classical.analytic import gaussian
 from gahr.denoiser import at
 
 KEY = jax.random.key(0)
-SIGMAS = jnp.array([1.0, 0.1, 0.02])
+SIGMAS = np.array([1.0, 0.1, 0.02], np.float32)
+
+
+def curve_of(denoiser, clean, *, sigmas=SIGMAS, **options):
+    return jax.jit(lambda clean: performance.psnr_curve(denoiser, KEY, clean, sigmas=sigmas, **options))(clean)
 
 
 def test_psnr_curve_of_the_identity_is_the_input_psnr():
     clean, dimension = jax.random.uniform(jax.random.key(1), (200, 16, 16, 1)), 256
-    curve = performance.psnr_curve(lambda noisy: noisy, KEY, clean, sigmas=SIGMAS)
+    curve = curve_of(lambda noisy: noisy, clean)
     np.testing.assert_allclose(curve.input_psnr, [0, 20, -20 * np.log10(0.02)], atol=1e-4)
     assert curve.psnr.shape == (200, 3)
-    gain = np.asarray(curve.psnr - curve.input_psnr[None])
+    gain = np.asarray(curve.psnr) - np.asarray(curve.input_psnr)
     decibel = 10 / np.log(10)  # E ln(|z|^2 / d) = -1 / d, variance 2 / d
     error = 4 * decibel * np.sqrt(2 / dimension / len(clean))
     np.testing.assert_allclose(gain.mean(0), decibel / dimension, atol=error)
@@ -27,28 +31,25 @@ def test_psnr_curve_of_the_identity_is_the_input_psnr():
 
 def test_psnr_curve_of_zero_is_the_power_of_each_image():
     clean = jnp.array([0.1, 0.5, 1.0]).reshape(3, 1, 1, 1) * jnp.ones((1, 4, 4, 2))
-    curve = performance.psnr_curve(jnp.zeros_like, KEY, clean, sigmas=SIGMAS)
+    curve = curve_of(jnp.zeros_like, clean)
     np.testing.assert_allclose(curve.psnr, np.repeat([[20], [6.0206], [0]], 3, axis=1), atol=1e-3)
 
 
-@pytest.mark.parametrize("chunk", [1, 3, 100])
-def test_psnr_of_an_image_depends_neither_on_its_batch_nor_on_the_chunk(chunk):
+def test_psnr_of_an_image_depends_neither_on_its_batch_nor_on_the_chunk():
     clean = jax.random.uniform(jax.random.key(1), (7, 8, 8, 1))
-    whole = performance.psnr_curve(jnp.tanh, KEY, clean, sigmas=SIGMAS)
-    part = performance.psnr_curve(jnp.tanh, KEY, clean[:4], sigmas=SIGMAS[1:], chunk=chunk)
-    np.testing.assert_allclose(part.psnr, whole.psnr[:4, 1:], atol=1e-3)
+    whole = curve_of(jnp.tanh, clean)
+    for chunk in (3, 100):
+        part = curve_of(jnp.tanh, clean[:4], sigmas=SIGMAS[1:], chunk=chunk)
+        np.testing.assert_allclose(part.psnr, whole.psnr[:4, 1:], atol=1e-3)
 
 
 def test_wiener_denoiser_of_gaussian_images_has_the_error_of_its_gains():
-    basis = jnp.linalg.qr(jax.random.normal(jax.random.key(2), (64, 64)))[0]
-    eigenvalues = jnp.geomspace(1.0, 1e-4, 64)
-    mean = jnp.full((8, 8, 1), 0.5)
-    weights = jax.random.normal(jax.random.key(3), (2000, 64)) * jnp.sqrt(eigenvalues)[None]
-    clean = mean[None] + (weights @ basis).reshape(2000, 8, 8, 1)
-    sigma = 0.1
-    wiener = at(gaussian(mean, eigenvalues, basis.reshape(64, 8, 8, 1)), sigma)
-    psnr = performance.psnr_curve(wiener, KEY, clean, sigmas=jnp.array([sigma]), chunk=500).psnr
-    mse = 10 ** (-np.asarray(psnr) / 10)
+    rng, sigma, eigenvalues = np.random.default_rng(2), 0.1, np.geomspace(1, 1e-4, 64)
+    basis = np.linalg.qr(rng.normal(size=(64, 64)))[0]
+    weights = rng.normal(size=(2000, 64)) * np.sqrt(eigenvalues)
+    clean = (0.5 + weights @ basis).reshape(2000, 8, 8, 1).astype(np.float32)
+    prior = (jnp.full((8, 8, 1), 0.5), jnp.asarray(eigenvalues), jnp.asarray(basis).reshape(64, 8, 8, 1))
+    mse = 10 ** (-np.asarray(curve_of(at(gaussian(*prior), sigma), clean, sigmas=[sigma], chunk=500).psnr) / 10)
     expected = np.mean(sigma**2 * eigenvalues / (eigenvalues + sigma**2))
     assert mse.mean() == pytest.approx(expected, abs=4 * mse.std() / np.sqrt(2000))
 

@@ -110,7 +110,9 @@ def test_a_directory_of_the_first_format_is_read_and_goes_on(finished, tmp_path)
     description = json.loads((tmp_path / "config.json").read_text())
     assert description.pop("version") == 2
     run = description["config"]["runs"]["alpha3"]
-    run["noise"], run["data"]["subset"], run["data"]["set_size"] = (run.pop(n) for n in ("objective", "subset", "set_size"))
+    run["noise"], run["data"]["subset"], run["data"]["set_size"] = (
+        run.pop(n) for n in ("objective", "subset", "set_size")
+    )
     for section, field in ((run, "variant"), (run, "repeat"), (run["noise"], "name"), (run["optim"], "name")):
         del section[field]
     (tmp_path / "config.json").write_text(json.dumps(description))

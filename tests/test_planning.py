@@ -113,7 +113,12 @@ def test_options_of_a_study_are_refused_before_training(tmp_path):
 
 
 def test_infinite_weights_are_refused_where_sigma_reaches_zero(tmp_path):
-    laws = [dict(law="quadratic"), dict(law="quadratic", sigma_min=0.0), dict(law="uniform"), dict(law="fixed", sigma=0.0)]
+    laws = [
+        dict(law="quadratic"),
+        dict(law="quadratic", sigma_min=0.0),
+        dict(law="uniform"),
+        dict(law="fixed", sigma=0.0),
+    ]
     for law in laws:
         for weighting in ("inverse_sigma", "inverse_variance"):
             config = get_config("scale=smoke").unlock()

@@ -47,7 +47,7 @@ def test_a_subset_or_size_that_is_not_there_is_refused_alike_for_sets_made_and_h
             function("tset", 3)
         for size in (0, -1, largest + 1, 2.5):
             with pytest.raises(
-                ValueError, match=f"set_size must be a whole number from 1 to {largest} in subset b, got"
+                ValueError, match=f"set_size of subset b must be a whole number from 1 to {largest}, got"
             ):
                 function("b", size)
 

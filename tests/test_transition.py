@@ -38,13 +38,15 @@ def test_the_interval_of_a_median_is_the_narrowest_pair_of_order_statistics_that
 
 @pytest.mark.parametrize(("memorized", "number"), [(0, 20), (7, 20), (20, 20), (300, 1000)])
 def test_the_interval_of_a_share_is_wilsons(memorized, number):
+    """Its ends p are the two values whose own standard errors z sqrt(p (1 - p) / S) reach the share."""
     nearest = np.where(np.arange(number) < memorized, 0.99, 0.5)
     found = memorization_index(nearest, np.zeros(number), level=0.9).share
-    expected = scipy.stats.binomtest(memorized, number).proportion_ci(0.9, "wilson")
-    np.testing.assert_allclose([found.low, found.high], [expected.low, expected.high], atol=1e-12)
+    ends, z = np.array([found.low, found.high]), scipy.stats.norm.ppf(0.95)
+    assert 0 <= found.low < found.high <= 1
+    np.testing.assert_allclose((found.value - ends) ** 2, z**2 * ends * (1 - ends) / number, atol=1e-12)
 
 
-def planted(lead, *, spread=0.0, number=9):
+def planted(lead, *, spread=0.0, number=40):
     """Similarities (K, S) whose medians differ by `lead` (K,)."""
     noise = spread * np.random.default_rng(2).normal(size=(2, len(lead), number))
     return 0.5 + noise[0], 0.5 + np.asarray(lead)[:, None] + noise[1]
@@ -62,14 +64,14 @@ def planted(lead, *, spread=0.0, number=9):
     ],
 )
 def test_the_transition_is_where_medians_cross(lead, expected):
-    found = transition_point(SIZES, *planted(lead), key=KEY, num_resamples=50)
+    found = transition_point(SIZES, *planted(lead), key=KEY, num_resamples=200)
     np.testing.assert_allclose(found, [expected] * 3, rtol=1e-12)  # without spread the interval has no width
 
 
 def test_the_transition_does_not_depend_on_the_order_of_the_samples():
     nearest, twins = planted([-0.2, -0.1, -0.05, 0.05, 0.1], spread=0.1)
-    order = np.random.default_rng(3).permutation(9)
-    found = [transition_point(SIZES, *pair, key=KEY) for pair in ((nearest, twins), (nearest[:, order], twins))]
+    pairs = (nearest, twins), (nearest[:, np.random.default_rng(3).permutation(40)], twins)
+    found = [transition_point(SIZES, *pair, key=KEY, num_resamples=200) for pair in pairs]
     assert found[0].value == found[1].value
     assert found[0].low < found[0].value < found[0].high
 

@@ -44,12 +44,11 @@ def check_images(denoiser: Denoiser, images: Array, **counts: int | None) -> Arr
 
 def check_levels(sigmas: Array, *, increasing: bool = False) -> Array:
     """Noise levels (S,) as a JAX array; ValueError for fewer than two, or where they must increase and do not."""
-    sigmas = jnp.asarray(sigmas)
-    if sigmas.ndim != 1 or len(sigmas) < 2:
-        raise ValueError(f"two noise levels (S,) are needed at least, got shape {sigmas.shape}")
+    if np.ndim(sigmas) != 1 or len(sigmas) < 2:
+        raise ValueError(f"two noise levels (S,) are needed at least, got shape {np.shape(sigmas)}")
     if increasing and not isinstance(sigmas, jax.core.Tracer) and not np.all(np.diff(np.asarray(sigmas)) > 0):
         raise ValueError("the noise levels must increase")
-    return sigmas
+    return jnp.asarray(sigmas)
 
 
 def known_finite(values: Array) -> bool:

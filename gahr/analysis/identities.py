@@ -41,8 +41,8 @@ def sure(
 
     Reference: Stein (1981); Ramani, Blu and Unser (2008), IEEE Transactions on Image Processing 17, 1540-1554.
     """
-    noisy = jnp.asarray(noisy)
     trace = jacobian_moments(denoiser, key, noisy, num_probes=num_probes, chunk=chunk, sharding=sharding).trace
+    noisy = jnp.asarray(noisy)
     denoised = in_chunks(denoiser, noisy, chunk=len(noisy), sharding=sharding)
     return metrics.mse(noisy, denoised) + 2 * sigma**2 * trace / noisy[0].size - sigma**2
 

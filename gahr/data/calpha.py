@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from gahr.names import is_number, is_whole, require
+from gahr.names import is_number, require, require_whole
 from gahr.types import Array, Key
 
 
@@ -61,7 +61,7 @@ def sample(
     background_alpha = alpha if background_alpha is None else background_alpha
     for name, value in (("alpha", alpha), ("background_alpha", background_alpha)):
         require(is_number(value) and value > 0, name, value, "positive")
-    require(is_whole(size, 2), "size", size, "a whole number from 2")
+    require_whole("size", size, least=2)
     key_contour, key_one, key_other, key_range, key_coin = jax.random.split(key, 5)
 
     height = _contour(key_contour, size, alpha)

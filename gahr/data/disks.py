@@ -9,7 +9,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
-from gahr.names import is_whole, require
+from gahr.names import require_whole
 from gahr.types import Array, Key
 
 
@@ -25,7 +25,7 @@ class Parameters(NamedTuple):
 
 def radii(size: int) -> tuple[float, float]:
     """Smallest and largest radius at a side of `size` pixels; ValueError below 7, where some would be below 1."""
-    require(is_whole(size, 7), "size", size, "a whole number from 7")
+    require_whole("size", size, least=7)
     largest = (size - 3) // 2
     return min(3, largest / 2), largest
 

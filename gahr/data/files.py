@@ -12,7 +12,7 @@ from jax.tree_util import Partial
 
 from gahr.data import resizing, sources, splits
 from gahr.data.dataset import Dataset
-from gahr.names import is_whole, pick, require
+from gahr.names import pick, require, require_whole
 from gahr.types import Key
 
 _SPLITS = ("random", "group", "order")
@@ -135,7 +135,7 @@ def dataset(
       ValueError: the file cannot be read, is not the one wanted, or does not fit the options.
     """
     pick("split", dict.fromkeys(_SPLITS), split)
-    require(is_whole(size), "size", size, "a whole number from 1")
+    require_whole("size", size)
     pixels, groups, found = _held(str(path), size, sources.stamp(Path(path)))
     require(pixels.shape[-1] == channels, "channels", channels, f"{pixels.shape[-1]} for the images of {path}")
     if digest not in (None, found):

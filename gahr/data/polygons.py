@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from gahr.names import is_number, is_whole, require
+from gahr.names import is_number, require, require_whole
 from gahr.types import Array, Key
 
 
@@ -70,8 +70,8 @@ def sample(key: Key, *, size: int = 80, alpha: float, background_alpha: float | 
     background_alpha = alpha if background_alpha is None else background_alpha
     for name, value in (("alpha", alpha), ("background_alpha", background_alpha)):
         require(is_number(value) and value > 0, name, value, "positive")
-    for name, value, least in (("size", size, 2), ("degree", degree, 1)):
-        require(is_whole(value, least), name, value, f"a whole number from {least}")
+    require_whole("size", size, least=2)
+    require_whole("degree", degree)
     key_region, key_inside, key_outside, key_level, key_coin = jax.random.split(key, 5)
     low, high = (jax.random.uniform(key_level, (2,)) + jnp.arange(2)) / 2
     coin = jax.random.bernoulli(key_coin)

@@ -10,6 +10,8 @@ from typing import NamedTuple
 import numpy as np
 from PIL import Image
 
+from gahr.names import require
+
 GREYS = ("mean", "luma", "none")
 
 
@@ -39,8 +41,7 @@ def check(recipe: Recipe) -> None:
         ("grey", recipe.grey, lambda how: how in GREYS, f"one of {', '.join(GREYS)}"),
         ("threshold", recipe.threshold, lambda t: t is None or 0 < t < 1, "between 0 and 1"),
     ):
-        if not allowed(value):
-            raise ValueError(f"{field} must be {text}, got {value!r}")
+        require(allowed(value), field, value, text)
 
 
 def channels(recipe: Recipe) -> int:

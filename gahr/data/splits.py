@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from gahr.names import is_whole, pick, require
+from gahr.names import pick, require_whole
 from gahr.types import Array, Key
 
 _CAPACITY = 2**30  # images per subset; fold_in takes an unsigned 32-bit number
@@ -60,9 +60,7 @@ def gather(pixels: Array, numbers: Mapping[str, Array], index: Array, *, subset:
 
 def _number(index: Array, sizes: Mapping[str, int], subset: str, set_size: int) -> Array:
     """Image numbers wrapped around at the set size, which must be one that the subset has."""
-    largest = pick("subset", sizes, subset)
-    fits = is_whole(set_size) and set_size <= largest
-    require(fits, "set_size", set_size, f"a whole number from 1 to {largest} in subset {subset}")
+    require_whole(f"set_size of subset {subset}", set_size, most=pick("subset", sizes, subset))
     return jnp.asarray(index, jnp.uint32) % jnp.uint32(set_size)
 
 
@@ -91,8 +89,7 @@ def of_files(
     Raises:
       ValueError: a subset would be empty.
     """
-    fits = is_whole(num_test) and num_test <= num_images - 2
-    require(fits, "num_test", num_test, f"a whole number from 1 to {num_images - 2}")
+    require_whole("num_test", num_test, most=num_images - 2)
     order = np.asarray(jax.random.permutation(key, num_images)) if shuffle else np.arange(num_images)
     if groups is None:
         rest = order[num_test:]

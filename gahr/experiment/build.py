@@ -59,10 +59,6 @@ def _build(seed: int, name: str, **section: Any) -> Parts:
     some = functools.partial(dataset.take, subset=subset, set_size=set_size)
     jax.eval_shape(some, jax.ShapeDtypeStruct((1,), jnp.int32))
 
-    model = model_of(section["model"])
-    with fields.named("model", fields=section["model"]):
-        variable_shapes(model, dataset.shape)
-
     options = dict(section["objective"])
     loss = pick("objective.name", OBJECTIVES, options.pop("name"))
     fields.check_names("objective", {field: value for field, value in options.items() if field != "teacher"}, loss)
@@ -72,7 +68,7 @@ def _build(seed: int, name: str, **section: Any) -> Parts:
 
     return Parts(
         section=section,
-        model=model,
+        model=model_of(section["model"]),
         dataset=dataset,
         subset=subset,
         set_size=set_size,
@@ -81,6 +77,12 @@ def _build(seed: int, name: str, **section: Any) -> Parts:
         recipe=_named("optim", section["optim"], training.OPTIMIZERS),
         key=jax.random.fold_in(root, zlib.crc32(name.encode())),  # its own, whatever runs stand beside it
     )
+
+
+def check_model(parts: Parts, name: str) -> None:
+    """ValueError where the network of run `name` cannot be made, or not for its images."""
+    with fields.named(f"run {name}"), fields.named("model", fields=parts.section["model"]):
+        variable_shapes(parts.model, parts.dataset.shape)
 
 
 @functools.lru_cache
@@ -107,8 +109,8 @@ def _try(loss: Callable, shape: tuple[int, int, int], teacher: str | None) -> No
 
 def without_others_fields(section: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
     """A model section less the fields that other networks have and the one of this name has not, and their names."""
-    own = {field.name for field in dataclasses.fields(pick("model.name", MODELS, section["name"]))}
-    others = {field.name for module in MODELS.values() for field in dataclasses.fields(module)} - own
+    fields_of = {name: {field.name for field in dataclasses.fields(module)} for name, module in MODELS.items()}
+    others = set().union(*fields_of.values()) - fields_of.get(section["name"], set(section))
     return {field: value for field, value in section.items() if field not in others}, sorted(others & set(section))
 
 
@@ -131,7 +133,8 @@ def section_of(model: Any) -> dict:
 def new_state(parts: Parts) -> training.TrainState:
     """State before the first step, on all devices."""
     variables = initialize(parts.model, jax.random.fold_in(parts.key, 0), parts.dataset.shape)
-    return hosts.replicated(training.init_state(variables, parts.recipe.optimizer, average=parts.recipe.average))
+    state = training.init_state(variables, parts.recipe.optimizer, average=parts.recipe.average)
+    return hosts.replicated(state)
 
 
 def variables_of(state: training.TrainState) -> dict:
@@ -139,11 +142,14 @@ def variables_of(state: training.TrainState) -> dict:
     return {"params": state.params if state.average is None else state.average, "batch_stats": state.batch_stats}
 
 
-def train_step_of(parts: Parts, *, teacher: NoiseDenoiser | None = None) -> Partial:
-    """The training step of a run, (state, key) -> (state, metrics), as a pytree that holds images and teacher. Not jitted.
+def train_step_of(parts: Parts, *, teacher: tuple[Any, PyTree] | None = None) -> Partial:
+    """The training step of a run, (state, key) -> (state, metrics), not jitted: a pytree that holds images and teacher.
 
-    Every device, of whatever process, makes its share of a batch.
+    Every device, of whatever process, makes its share of a batch. The teacher is a network (model, variables).
     """
+    model, variables = teacher or (None, None)
+    take, variables = hosts.replicated((parts.dataset.take, variables))
+    taught = denoiser.bind_told(model, variables) if teacher else None
     network, recipe = denoiser.network_of(parts.model), parts.recipe
 
     def step(
@@ -157,4 +163,4 @@ def train_step_of(parts: Parts, *, teacher: NoiseDenoiser | None = None) -> Part
         loss = functools.partial(parts.loss, teacher=teacher)
         return training.make_train_step(network, recipe.optimizer, loss, batch, average=recipe.average)(state, key)
 
-    return Partial(step, hosts.replicated(parts.dataset.take), teacher)
+    return Partial(step, take, taught)

@@ -63,7 +63,9 @@ def training_seconds(planned: Plan) -> float:
     for name in planned.chosen:
         parts = planned.runs[name]
         images = parts.recipe.batch_size * parts.recipe.num_steps
-        total += (1 - planned.share_done(name)) * _PASSES * forward_operations(parts.model, parts.dataset.shape) * images
+        total += (
+            (1 - planned.share_done(name)) * _PASSES * forward_operations(parts.model, parts.dataset.shape) * images
+        )
     return total / (matmul_rate() * _TRAINING_SHARE)
 
 

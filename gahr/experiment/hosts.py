@@ -12,7 +12,7 @@ from gahr.types import Array, PyTree, Sharding
 
 
 def join(*, coordinator: str | None = None, num_processes: int | None = None, process_id: int | None = None) -> None:
-    """Make this process one of several; what is None comes from the cluster's environment. Before any other use of JAX."""
+    """Make this process one of several, before any other use of JAX; what is None comes from the environment."""
     jax.distributed.initialize(coordinator, num_processes, process_id)
 
 

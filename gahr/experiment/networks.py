@@ -20,8 +20,8 @@ def load_denoiser(workdir: Path, *, run: str | None = None, step: int | None = N
       step: checkpoint to load; the finished network, or else the newest checkpoint, where None.
 
     Returns:
-      noisy (..., H, W, C) -> denoised, or (noisy, sigma) -> denoised of a network that is told sigma; uses the parameter
-      average where the run kept one.
+      noisy (..., H, W, C) -> denoised, or (noisy, sigma) -> denoised of a network that is told sigma; uses the
+      parameter average where the run kept one.
 
     Raises:
       ValueError: no such directory, run or step; the message names what there is.

@@ -83,7 +83,10 @@ def plan(config: Mapping, workdir: Path, *, only: str = "*") -> Plan:
             _check_devices(name, runs[name].recipe.batch_size)
             _check_teacher(name, runs[name].teacher, chosen, workdir)
     storage.matches(workdir, config)
-    return Plan(config, workdir, runs, tuple(chosen), _studies(config, workdir), tuple(notes))
+    studies = _studies(config, workdir)
+    for name, parts in runs.items():
+        build.check_model(parts, name)
+    return Plan(config, workdir, runs, tuple(chosen), studies, tuple(notes))
 
 
 def finished(workdir: Path, name: str) -> bool:

@@ -48,7 +48,9 @@ def mark_words(check: Check) -> str:
     if check.met is None:
         return "-"
     limit = check.mark.limit
-    return f"{_SIGNS[type(check.mark)]} {limit:.4g}" if type(check.mark) in _SIGNS else "{:.4g} to {:.4g}".format(*limit)
+    return (
+        f"{_SIGNS[type(check.mark)]} {limit:.4g}" if type(check.mark) in _SIGNS else "{:.4g} to {:.4g}".format(*limit)
+    )
 
 
 def table(checks: Sequence[Check]) -> str:
@@ -100,7 +102,9 @@ def states(planned: Plan) -> list[str]:
     rows: dict[str, dict[str, str]] = {}
     for name, parts in planned.runs.items():
         share, repeat = planned.share_done(name), parts.section["repeat"]
-        row = ", ".join(filter(None, [parts.section["variant"], f"repeat {repeat}" * bool(repeat), f"N = {parts.set_size:,}"]))
+        row = ", ".join(
+            filter(None, [parts.section["variant"], f"repeat {repeat}" * bool(repeat), f"N = {parts.set_size:,}"])
+        )
         rows.setdefault(row, {})[parts.subset] = "trained" if share >= 1 else f"{share:.0%}" if share else "-"
     columns = list(dict.fromkeys(column for row in rows.values() for column in row))
     width = max(map(len, rows)) + 2

@@ -59,10 +59,7 @@ def train_planned(planned: Plan, *, progress: Progress | None = None) -> None:
 
 def _train_run(planned: Plan, name: str, progress: Progress) -> None:
     parts, directory = planned.runs[name], planned.workdir / name
-    teacher = None
-    if parts.teacher is not None:
-        found = load_network(planned.workdir, run=parts.teacher)
-        teacher = denoiser.bind_told(found[0], hosts.replicated(found[1]))
+    teacher = load_network(planned.workdir, run=parts.teacher) if parts.teacher is not None else None
     checkpoints = Checkpoints(directory / "checkpoints")
     fresh = build.new_state(parts)
     state, warnings = checkpoints.restore_newest(fresh)
@@ -72,17 +69,19 @@ def _train_run(planned: Plan, name: str, progress: Progress) -> None:
         state = fresh
     else:
         progress.line(f"{name}: resuming at step {int(state.step)} of {parts.recipe.num_steps}")
+    train_step = build.train_step_of(parts, teacher=teacher)
+    evaluate = _evaluation(parts, train_step.args[0])
     state = loop.fit(
         state,
-        build.train_step_of(parts, teacher=teacher),
+        train_step,
         parts.key,
         name=name,
         num_steps=parts.recipe.num_steps,
         batch_size=parts.recipe.batch_size,
         set_size=parts.set_size,
         checkpoints=checkpoints,
-        evaluate=_evaluation(parts),
         record=_recorder(directory, int(state.step)),
+        evaluate=evaluate,
         progress=progress,
         checkpoint_seconds=planned.config["checkpoint_seconds"],
     )
@@ -108,8 +107,8 @@ def _recorder(directory: Path, step: int) -> Callable[[dict], None]:
     return record
 
 
-def _evaluation(parts: build.Parts) -> Callable[[TrainState], dict[str, float]]:
-    """PSNR on a few training and test images at 20 dB of input PSNR."""
+def _evaluation(parts: build.Parts, take: Partial) -> Callable[[TrainState], dict[str, float]]:
+    """PSNR on a few training and test images, which `take` gives, at 20 dB of input PSNR."""
     number = {"train": min(_EVALUATION_IMAGES, parts.set_size)}
     number["test"] = min(_EVALUATION_IMAGES, parts.dataset.sizes["test"])
 
@@ -120,8 +119,6 @@ def _evaluation(parts: build.Parts) -> Callable[[TrainState], dict[str, float]]:
         denoise = denoiser.at(denoiser.bind_told(parts.model, variables), _EVALUATION_SIGMA)
         curve = functools.partial(psnr_curve, denoise, sigmas=jnp.array([_EVALUATION_SIGMA]), chunk=8)
         return jnp.stack([curve(jax.random.key(1), clean).psnr.mean() for clean in (train, test)])
-
-    take = hosts.replicated(parts.dataset.take)
 
     def evaluate(state: TrainState) -> dict[str, float]:
         train, test = (float(value) for value in psnr(take, build.variables_of(state)))

@@ -8,8 +8,8 @@ VERSION = 2
 def upgraded(record: dict[str, Any]) -> dict[str, Any]:
     """The content of a config.json of any format, in the present one.
 
-    1 -> 2: the section `noise` became `objective`, with a name, and `optim` has a name too; `subset` and `set_size` stand
-    beside the sections; runs say in what they differ.
+    1 -> 2: the section `noise` became `objective`, with a name, and `optim` has a name too; `subset` and `set_size`
+    stand beside the sections; runs say in what they differ.
 
     Raises:
       ValueError: a format that is not known.

@@ -12,7 +12,7 @@ import jax.numpy as jnp
 from jax import lax
 
 from gahr.models.convolution import conv2d
-from gahr.names import is_whole, require
+from gahr.names import require, require_whole
 from gahr.types import Array, Key, PyTree, is_told
 
 GAIN_SD = {"published": 2 / 9 / 64, "square_root": math.sqrt(2 / 9 / 64)}
@@ -79,8 +79,7 @@ def initialize(model: nn.Module, key: Key, image_shape: tuple[int, int, int]) ->
 def checked_dtype(model: nn.Module, **least: int) -> jnp.dtype:
     """The dtype of a network; ValueError for a field of it that cannot be, `least` holding those that count."""
     for field, number in least.items():
-        value = getattr(model, field)
-        require(is_whole(value, number), field, value, f"a whole number from {number}")
+        require_whole(field, getattr(model, field), least=number)
     dtypes = (*_DTYPES, "float64") if jax.config.jax_enable_x64 else _DTYPES
     for field, choices in (("dtype", dtypes), ("gain_init", tuple(GAIN_SD))):
         value = getattr(model, field, choices[0])

@@ -7,6 +7,7 @@ arXiv:1906.05478, with any number of layers, blocks, features and channels.
 
 import re
 from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -33,8 +34,8 @@ class _Layout(NamedTuple):
 
     starts: tuple[str, ...]  # beginnings of key names that only this network has
     depth: Callable[[Iterable[str]], int]  # key names -> blocks or layers
-    names: Callable[[int], dict[str, str]]  # depth -> our name "collection/layer/array" -> key name
     first: str  # key of the first convolution
+    names: Callable[[int], dict[str, str]]  # depth -> our name "collection/layer/array" -> key name
     model: Callable[..., nn.Module]  # (depth, features, kernel_sizes) -> network
 
 
@@ -254,41 +255,14 @@ def _bfcnn(depth: int, features: int, kernel_sizes: tuple[int, ...], *, first_re
     return BFCNN(features=features, num_layers=depth, first_relu=first_relu, kernel_sizes=kernel_sizes)
 
 
-_CONV_LAYERS = _count(r"conv_layers\.(\d+)\.", least=2)
+_CONV_LAYERS = (_count(r"conv_layers\.(\d+)\.", least=2), "conv_layers.0.weight")
+_RELU, _NO_RELU = partial(_bfcnn, first_relu=True), partial(_bfcnn, first_relu=False)
+_HIDDEN = _count(r"hidden_layer_list\.(\d+)\.", least=2, more=2)
+_UNET_BLOCKS = _count(r"(?:encoder|decoder|upsample)\.(\d+)\.", least=1)
 _LAYOUTS = (  # the older BF-CNN before the newer, whose convolutions have the same names
-    _Layout(
-        ("mid_block.", "upsample."),
-        _count(r"(?:encoder|decoder|upsample)\.(\d+)\.", least=1),
-        _unet_names,
-        "encoder.0.0.weight",
-        lambda depth, features, _: UNet(features=features, num_blocks=depth),
-    ),
-    _Layout(
-        ("gammas.", "running_sd."),
-        _CONV_LAYERS,
-        lambda depth: _bfcnn_names(depth, older=True),
-        "conv_layers.0.weight",
-        lambda *parts: _bfcnn(*parts, first_relu=True),
-    ),
-    _Layout(
-        ("conv_layers.",),
-        _CONV_LAYERS,
-        lambda depth: _bfcnn_names(depth, older=False),
-        "conv_layers.0.weight",
-        lambda *parts: _bfcnn(*parts, first_relu=False),
-    ),
-    _Layout(
-        ("hidden_layer_list.", "first_layer."),
-        _count(r"hidden_layer_list\.(\d+)\.", least=2, more=2),
-        _dncnn_names,
-        "first_layer.weight",
-        lambda *parts: _bfcnn(*parts, first_relu=True),
-    ),
-    _Layout(
-        ("conv9.", "conv7."),
-        lambda keys: 9,
-        _strided_unet_names,
-        "conv1.weight",
-        lambda depth, features, sizes: StridedUNet(features=features),
-    ),
+    _Layout(("mid_block.", "upsample."), _UNET_BLOCKS, "encoder.0.0.weight", _unet_names, lambda b, f, _: UNet(f, b)),
+    _Layout(("gammas.", "running_sd."), *_CONV_LAYERS, partial(_bfcnn_names, older=True), _RELU),
+    _Layout(("conv_layers.",), *_CONV_LAYERS, partial(_bfcnn_names, older=False), _NO_RELU),
+    _Layout(("hidden_layer_list.", "first_layer."), _HIDDEN, "first_layer.weight", _dncnn_names, _RELU),
+    _Layout(("conv9.", "conv7."), lambda _: 9, "conv1.weight", _strided_unet_names, lambda _, f, __: StridedUNet(f)),
 )

@@ -5,7 +5,6 @@ contour, the fewer coefficients an image has in the basis that the network shrin
 less the harmonics that follow the contour are localised.
 """
 
-import functools
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -13,8 +12,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from gahr.analysis import jacobian, performance
-from gahr.studies.shared.local_basis import basis_checks, draw_bases, local_bases, localisation, spread
+from gahr.analysis import jacobian
+from gahr.studies.shared.local_basis import basis_arrays, basis_checks, draw_bases, localisation, spread
 from gahr.studies.shared.options import require_least, require_positive
 from gahr.studies.shared.study import AtLeast, AtMost, Check, Run, Study
 from gahr.studies.shared.style import COLOURS
@@ -45,23 +44,11 @@ def analyze(*, sigma: float = 0.2, num_bases: int = 8, num_images: int = 256) ->
         runs: Mapping[str, Run], key: Key, *, progress: Progress, sharding: Sharding | None = None
     ) -> dict[str, np.ndarray]:
         arrays: dict[str, Any] = {"runs": np.array(list(runs))}
-        curve = functools.partial(performance.psnr_curve, sigmas=jnp.array([sigma]), chunk=32, sharding=sharding)
-        curve = jax.jit(curve)
+        options = dict(sigma=sigma, sigmas=jnp.array([sigma]), num_bases=num_bases, measure=_localisation)
         for name, run in runs.items():
             clean = run.images("test", num_images)
-            found = local_bases(
-                run.denoiser,
-                key,
-                clean[:num_bases],
-                sigma,
-                progress,
-                note=f"{name}: bases",
-                measure=_localisation,
-                sharding=sharding,
-            )
-            found["alpha"] = run.data["alpha"]
-            found["psnr"] = curve(run.denoiser, key, clean).psnr[:, 0]
-            arrays |= {f"{name}/{quantity}": value for quantity, value in found.items()}
+            found = basis_arrays(name, run.noise_denoiser, key, clean, progress=progress, sharding=sharding, **options)
+            arrays |= found | {f"{name}/alpha": run.data["alpha"]}
         return {quantity: np.asarray(value) for quantity, value in arrays.items()}
 
     return analysis
@@ -116,11 +103,7 @@ def check(
                 {"shifted contours": float(arrays[f"{name}/contour_control"].mean())},
                 said("contour"),
             ),
-            Check(
-                f"{name}: participation ratio of these vectors",
-                {"a wave": 2 / 3, "noise": 1 / 3},
-                said("participation"),
-            ),
+            Check(f"{name}: their participation ratio", {"a wave": 2 / 3, "noise": 1 / 3}, said("participation")),
             *basis_checks(arrays, name),
         ]
     return checks

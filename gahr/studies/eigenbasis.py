@@ -5,9 +5,8 @@ vectors oscillate along the image's contours and in its smooth regions, faster a
 networks are not symmetric, so eigenvectors of the symmetric part and left singular vectors are shown side by side.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -16,26 +15,19 @@ import numpy as np
 from gahr import noise
 from gahr.analysis import geometry, jacobian
 from gahr.data import files
-from gahr.denoiser import as_argument, bind
+from gahr.denoiser import at, bind_told
 from gahr.models import published
-from gahr.types import Progress
-from gahr.studies.common import COLOURS, STYLE, Check, Run, at_least, check_counts, check_files, denoise, whole_jacobian
 from gahr.studies.shared.local_basis import draw_stages, draw_vector, localisation
-from gahr.types import Array, Key
+from gahr.studies.shared.measures import denoise, whole_jacobian
+from gahr.studies.shared.options import require_files, require_least, require_positive
+from gahr.studies.shared.study import AtLeast, Check, Run, Study
+from gahr.studies.shared.style import COLOURS, STYLE
+from gahr.types import Array, Key, Progress, Sharding
 
 _LEADING = 10  # vectors that the checks of subspaces are about
 
 
-def validate(analysis: Mapping[str, Any], marks: Mapping[str, Any]) -> None:
-    """ValueError unless the files that `analyze` is given are there."""
-    del marks
-    check_files(analysis, "weights", "image")
-    check_counts(analysis, num_vectors=1, last_vector=1, size=2)
-
-
 def analyze(
-    runs: Mapping[str, Run],
-    key: Key,
     *,
     sigma: float = 0.15,
     num_vectors: int = 12,
@@ -43,64 +35,70 @@ def analyze(
     weights: str = "",
     image: str = "",
     size: int = 48,
-    progress: Progress,
-) -> dict[str, np.ndarray]:
+) -> Callable[..., dict[str, np.ndarray]]:
     """Jacobian of one denoiser at one noisy image, decomposed both ways.
 
     Args:
-      runs: the trained network, or nothing where `weights` is given.
-      key: random key of the noise.
       sigma: noise level, image units.
       num_vectors, last_vector: vectors to draw, equally spaced from number 0 to at most this one.
       weights: file of a published network (`gahr.models.published.load`) instead of a run.
       image: image file instead of a test image; with `weights`, a photograph where left out.
       size: side that an image file is resized to.
-      progress: shows the state and asks for stops.
 
     Returns:
-      Arrays that `check` and `draw` need.
+      Function (runs, key, *, progress, sharding=None) -> arrays, of one trained network, or of no runs where `weights`
+      is given.
+
+    Raises:
+      ValueError: a file that is not there, a number below 1, or a noise level that is not positive.
     """
-    if weights:
-        model, variables = published.load(Path(weights))
-        denoiser, name = bind(model, variables), Path(weights).stem
-        file, channels = Path(image) if image else files.photograph(), published.channels(variables)
-        clean = jnp.asarray(files.read_image(file, size=size, channels=channels))
-    else:
-        ((name, run),) = runs.items()
-        denoiser = run.denoiser
-        clean = jnp.asarray(files.read_image(Path(image), size=size)) if image else run.images("test", 1)[0]
-    denoiser, noisy = as_argument(denoiser), noise.add_noise(key, clean, sigma)
-    with jax.default_matmul_precision("highest"):
-        denoised = denoise(denoiser, noisy)
-        matrix = whole_jacobian(denoiser, noisy, progress, note="Jacobian columns")
-        progress.update("decomposing", 0, 2)
-        eigen = jacobian.eigenbasis_of(matrix, clean.shape)
-        progress.update("decomposing", 1, 2)
-        progress.check()
-        singular = jacobian.singular_basis_of(matrix, clean.shape)
-    arrays = {
-        "name": name,
-        "sigma": sigma,
-        "clean": clean,
-        "noisy": noisy,
-        "denoised": denoised,
-        "trace": jnp.trace(matrix),
-        "linearity_error": jnp.linalg.norm(matrix @ noisy.ravel() - denoised.ravel()) / jnp.linalg.norm(denoised),
-        "asymmetry": eigen.asymmetry,
-        "shrinkage": eigen.shrinkage,
-        "singular_values": singular.values,
-        "overlap": geometry.overlap(eigen.vectors[:_LEADING], singular.left[:_LEADING]),
-    }
-    shown = np.unique(np.linspace(0, min(last_vector, len(matrix) - 1), num_vectors).astype(int))
-    arrays["shown"] = shown
-    for kind, vectors, values in (
-        ("eigen", eigen.vectors, eigen.shrinkage),
-        ("singular", singular.left, singular.values),
-    ):
-        found = _geometry(vectors, values, clean, jax.random.fold_in(key, 1))
-        arrays |= {f"{kind}/{quantity}": value for quantity, value in found.items()}
-        arrays[f"{kind}/vectors"] = vectors[shown]
-    return {quantity: np.asarray(value) for quantity, value in arrays.items()}
+    require_files(weights=weights, image=image)
+    require_least(num_vectors=(num_vectors, 1), last_vector=(last_vector, 1), size=(size, 2))
+    require_positive(sigma=sigma)
+
+    def analysis(
+        runs: Mapping[str, Run], key: Key, *, progress: Progress, sharding: Sharding | None = None
+    ) -> dict[str, np.ndarray]:
+        if weights:
+            model, variables = published.load(Path(weights))
+            noise_denoiser, name = bind_told(model, variables), Path(weights).stem
+            file, channels = Path(image) if image else files.photograph(), published.channels(variables)
+            clean = jnp.asarray(files.read_image(file, size=size, channels=channels))
+        else:
+            ((name, run),) = runs.items()
+            noise_denoiser = run.noise_denoiser
+            clean = jnp.asarray(files.read_image(Path(image), size=size)) if image else run.images("test", 1)[0]
+        noisy = noise.add_noise(key, clean, sigma)
+        with jax.default_matmul_precision("highest"):
+            denoised, denoiser = denoise(noise_denoiser, noisy, sigma), at(noise_denoiser, sigma)
+            matrix = whole_jacobian(denoiser, noisy, progress, note="Jacobian columns", sharding=sharding)
+            progress.update("decomposing", 0, 2)
+            eigen = jacobian.eigenbasis_of(matrix, clean.shape)
+            progress.update("decomposing", 1, 2)
+            progress.check()
+            singular = jacobian.singular_basis_of(matrix, clean.shape)
+        shown = np.unique(np.linspace(0, min(last_vector, len(matrix) - 1), num_vectors).astype(int))
+        arrays = {
+            "name": name,
+            "sigma": sigma,
+            "clean": clean,
+            "noisy": noisy,
+            "denoised": denoised,
+            "trace": jnp.trace(matrix),
+            "linearity_error": jnp.linalg.norm(matrix @ noisy.ravel() - denoised.ravel()) / jnp.linalg.norm(denoised),
+            "asymmetry": eigen.asymmetry,
+            "shrinkage": eigen.shrinkage,
+            "singular_values": singular.values,
+            "overlap": geometry.overlap(eigen.vectors[:_LEADING], singular.left[:_LEADING]),
+            "shown": shown,
+        }
+        bases = {"eigen": (eigen.vectors, eigen.shrinkage), "singular": (singular.left, singular.values)}
+        for kind, (vectors, values) in bases.items():
+            found = _geometry(vectors, values, clean, jax.random.fold_in(key, 1)) | {"vectors": vectors[shown]}
+            arrays |= {f"{kind}/{quantity}": value for quantity, value in found.items()}
+        return {quantity: np.asarray(value) for quantity, value in arrays.items()}
+
+    return analysis
 
 
 def _geometry(vectors: Array, values: Array, clean: Array, key: Key) -> dict[str, Array]:
@@ -135,53 +133,32 @@ def check(
       List of Check.
     """
     get = arrays.__getitem__
-    error = float(np.sum((get("clean") - get("denoised")) ** 2) / get("sigma") ** 2)
+    size = get("clean").size
+    largest = {"eigenvalue": get("shrinkage")[0], "singular value": get("singular_values")[0]}
+    error = np.sum((get("clean") - get("denoised")) ** 2) / get("sigma") ** 2
+    same = {"symmetric": 1, "chance": _LEADING / size}
     checks = [
-        Check("|J y - D(y)| / |D(y)|", "0, bias-free", f"{get('linearity_error'):.1e}"),
-        Check("tr J", f"|x - D(y)|^2 / sigma^2 = {error:.1f}", f"{get('trace'):.1f}"),
-        Check("asymmetry |J - J^T| / |J|", "0, exact MMSE", f"{get('asymmetry'):.2f}"),
-        Check("most negative eigenvalue", ">= 0, exact MMSE", f"{get('shrinkage')[-1]:.2f}"),
-        Check(
-            "largest eigenvalue, singular value",
-            "equal where symmetric",
-            f"{get('shrinkage')[0]:.2f}, {get('singular_values')[0]:.2f}",
-        ),
-        Check(
-            f"overlap of {_LEADING} leading eigen- and left singular vectors",
-            f"1; chance {_LEADING / get('clean').size:.3f}",
-            f"{get('overlap'):.2f}",
-        ),
+        Check("|J y - D(y)| / |D(y)|", {"bias-free": 0}, get("linearity_error")),
+        Check("tr J", {"|x - D(y)|^2 / sigma^2": error}, get("trace")),
+        Check("asymmetry |J - J^T| / |J|", {"exact MMSE": 0}, get("asymmetry")),
+        Check("most negative eigenvalue", ">= 0, exact MMSE", get("shrinkage")[-1]),
+        Check("largest eigenvalue, singular value", "equal where symmetric", largest),
+        Check(f"overlap of {_LEADING} leading eigen- and left singular vectors", same, get("overlap")),
     ]
-    for kind, title in (("eigen", "eigenvectors"), ("singular", "left singular vectors")):
-        kept, marks = int(get(f"{kind}/kept")), (preserved_energy, harmonicity) if kind == "eigen" else (None, None)
+    for kind, title, energy, rise in (
+        ("eigen", "eigenvectors", preserved_energy, harmonicity),
+        ("singular", "left singular vectors", None, None),
+    ):
+        of = lambda quantity, kind=kind: get(f"{kind}/{quantity}")
+        above, share = f"{title} above 1/2", {"all": 1, "chance": of("kept") / size}
+        frequency, shifted = {"Fourier": 1, "noise": 0}, {"shifted contours": of("contour_control")}
+        across, extent = {"across contours": 1, "along": -1, "noise": 0}, {"a wave": 2 / 3, "noise": 1 / 3}
         checks += [
-            Check(
-                f"share of |x|^2 in the {kept} {title} above 1/2",
-                f"1; chance {kept / get('clean').size:.2f}",
-                f"{get(f'{kind}/preserved'):.2f}",
-                *at_least(get(f"{kind}/preserved"), marks[0]),
-            ),
-            Check(
-                f"rank correlation of frequency and number, {title} above 1/2",
-                "1 Fourier, 0 noise",
-                f"{get(f'{kind}/harmonicity'):.2f}",
-                *at_least(get(f"{kind}/harmonicity"), marks[1]),
-            ),
-            Check(
-                f"energy on contours, the same {title}",
-                f"{get(f'{kind}/contour_control'):.2f} shifted contours",
-                f"{get(f'{kind}/contour'):.2f}",
-            ),
-            Check(
-                f"orientation, {_LEADING} leading {title}",
-                "1 across contours, -1 along, 0 noise",
-                f"{get(f'{kind}/orientation'):.2f}",
-            ),
-            Check(
-                f"participation ratio, the same {title}",
-                "0.67 a wave, 0.33 noise",
-                f"{get(f'{kind}/participation'):.2f}",
-            ),
+            Check(f"share of |x|^2 in the {of('kept')} {above}", share, of("preserved"), AtLeast(energy)),
+            Check(f"rank correlation of frequency and number, {above}", frequency, of("harmonicity"), AtLeast(rise)),
+            Check(f"energy on contours, the same {title}", shifted, of("contour")),
+            Check(f"orientation, {_LEADING} leading {title}", across, of("orientation")),
+            Check(f"participation ratio, the same {title}", extent, of("participation")),
         ]
     return checks
 
@@ -227,3 +204,6 @@ def _draw_vectors(figure, arrays, kind: str, values: str, heading: str, columns:
         axes.set_axis_off()
     for axes, k, vector in zip(panels, arrays["shown"], arrays[f"{kind}/vectors"], strict=False):
         draw_vector(axes, vector, f"{k + 1}: {arrays[values][k]:.2f}", fontsize=7, pad=2)
+
+
+STUDY = Study(analyze, check, draw)

@@ -5,7 +5,6 @@ frequency a disk in a plane. Networks find the dimensions, with unit slope, but 
 is no need, so that the curve lies below input PSNR + 10 log10(d / dimension).
 """
 
-import functools
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -16,14 +15,15 @@ from jax.tree_util import Partial
 from gahr import metrics
 from gahr.analysis import geometry, jacobian, performance
 from gahr.data import ray, waves
-from gahr.studies.shared.local_basis import basis_checks, draw_bases, draw_curves, local_bases, spread
+from gahr.denoiser import blind
+from gahr.studies.shared.local_basis import basis_arrays, basis_checks, draw_bases, draw_curves, spread
+from gahr.studies.shared.measures import curve_of_told
 from gahr.studies.shared.options import input_levels, require_least
 from gahr.studies.shared.study import AtLeast, Check, Estimate, Run, Study, within
 from gahr.studies.shared.style import COLOURS
 from gahr.types import Array, Key, Progress, Sharding
 
 _LABELS = {"ray": "Multiples of one image", "waves": "Sine waves"}
-_CHUNK = 8  # images treated at a time
 
 
 def _tangents(data: Mapping[str, Any]) -> Array:
@@ -68,27 +68,15 @@ def analyze(
         runs: Mapping[str, Run], key: Key, *, progress: Progress, sharding: Sharding | None = None
     ) -> dict[str, np.ndarray]:
         sigmas = metrics.sigma_of_input_psnr(levels)
-        curve = functools.partial(performance.psnr_curve, sigmas=sigmas, chunk=_CHUNK, sharding=sharding)
-        curve = jax.jit(curve)
         arrays: dict[str, Any] = {"input_psnr": levels, "fit_between": fit_between}
         for name in _LABELS:
-            run = runs[name]
-            clean, tangents = run.images("test", num_images), _tangents(run.data)
-            found = local_bases(
-                run.denoiser,
-                key,
-                clean[:num_bases],
-                sigma[name],
-                progress,
-                note=f"{name}: bases",
-                measure=Partial(_span, tangents),
-                sharding=sharding,
-            )
-            progress.check()
-            found["psnr"] = curve(run.denoiser, key, clean).psnr
-            found["projection"] = curve(Partial(_project, tangents), key, clean).psnr
-            found["tangents"] = tangents
-            arrays |= {f"{name}/{quantity}": value for quantity, value in found.items()}
+            clean, tangents = runs[name].images("test", num_images), _tangents(runs[name].data)
+            options = dict(sigma=sigma[name], sigmas=sigmas, num_bases=num_bases, measure=Partial(_span, tangents))
+            options |= dict(progress=progress, sharding=sharding)
+            arrays |= basis_arrays(name, runs[name].noise_denoiser, key, clean, **options)
+            projection = blind(Partial(_project, tangents))
+            arrays[f"{name}/projection"] = curve_of_told(projection, key, clean, sigmas, sharding=sharding)
+            arrays[f"{name}/tangents"] = tangents
         return {quantity: np.asarray(value) for quantity, value in arrays.items()}
 
     return analysis

@@ -5,11 +5,9 @@ up to the order of pixels, as is the best linear one; a network that looks for h
 loses what it gains on images that have them.
 """
 
-import functools
 from collections.abc import Callable, Mapping
 from typing import Any
 
-import jax
 import numpy as np
 from jax.tree_util import Partial
 
@@ -17,15 +15,14 @@ from gahr import metrics
 from gahr.analysis import performance
 from gahr.classical.analytic import fit_gaussian, gaussian
 from gahr.data import shuffled
-from gahr.studies.shared.local_basis import basis_checks, draw_bases, draw_curves, local_bases, spread
+from gahr.studies.shared.local_basis import basis_arrays, basis_checks, draw_bases, draw_curves, spread
 from gahr.studies.shared.measures import curve_of_told
 from gahr.studies.shared.options import input_levels, require_least, require_positive
 from gahr.studies.shared.study import AtLeast, Check, Estimate, Run, Study
 from gahr.studies.shared.style import COLOURS
-from gahr.types import Array, Denoiser, Key, NoiseDenoiser, Progress, Sharding
+from gahr.types import Array, Key, NoiseDenoiser, Progress, Sharding
 
 _NAMES = {"plain": "as they are", "shuffled": "shuffled"}
-_CHUNK = 8  # images treated at a time
 
 
 def analyze(
@@ -67,30 +64,25 @@ def analyze(
         runs: Mapping[str, Run], key: Key, *, progress: Progress, sharding: Sharding | None = None
     ) -> dict[str, np.ndarray]:
         sigmas = metrics.sigma_of_input_psnr(levels)
+        options = dict(sigma=sigma, sigmas=sigmas, num_bases=num_bases, progress=progress, sharding=sharding)
         arrays: dict[str, Any] = {"input_psnr": levels, "fit_between": fit_between}
-        curve = functools.partial(performance.psnr_curve, sigmas=sigmas, chunk=_CHUNK, sharding=sharding)
-        curve = jax.jit(curve)
         for name in _NAMES:
             run, clean = runs[name], runs[name].images("test", num_images)
-            denoiser, wiener = run.denoiser, gaussian(*fit_gaussian(run.images(run.subset, wiener_images)))
+            network, linear = run.noise_denoiser, gaussian(*fit_gaussian(run.images(run.subset, wiener_images)))
             if name == "shuffled":
                 seed = run.data.get("permutation_seed", 0)
                 clean = shuffled.unshuffle(clean, permutation_seed=seed)
-                denoiser, wiener = (Partial(_unshuffled, each, seed) for each in (denoiser, wiener))
-            note = f"{name}: bases"
-            found = local_bases(denoiser, key, clean[:num_bases], sigma, progress, note=note, sharding=sharding)
-            progress.check()
-            found["psnr"] = curve(denoiser, key, clean).psnr
-            found["wiener"] = curve_of_told(wiener, key, clean, sigmas)
-            arrays |= {f"{name}/{quantity}": value for quantity, value in found.items()}
+                network, linear = (Partial(_unshuffled, each, seed) for each in (network, linear))
+            arrays |= basis_arrays(name, network, key, clean, **options)
+            arrays[f"{name}/wiener"] = curve_of_told(linear, key, clean, sigmas, sharding=sharding)
         return {quantity: np.asarray(value) for quantity, value in arrays.items()}
 
     return analysis
 
 
-def _unshuffled(denoiser: Denoiser | NoiseDenoiser, seed: int, noisy: Array, *sigma: Array) -> Array:
+def _unshuffled(noise_denoiser: NoiseDenoiser, seed: int, noisy: Array, sigma: Array) -> Array:
     """A denoiser of shuffled images on images as they are."""
-    denoised = denoiser(shuffled.shuffle(noisy, permutation_seed=seed), *sigma)
+    denoised = noise_denoiser(shuffled.shuffle(noisy, permutation_seed=seed), sigma)
     return shuffled.unshuffle(denoised, permutation_seed=seed)
 
 

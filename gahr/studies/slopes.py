@@ -4,8 +4,7 @@ Kadkhodaie et al. (2024), arXiv:2310.02557, figure 4: on C^alpha images the opti
 sigma^(2 alpha / (alpha + 1)), so the PSNR of an optimal denoiser rises with slope alpha / (alpha + 1).
 """
 
-import functools
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import jax
@@ -14,26 +13,15 @@ import numpy as np
 from gahr import metrics, noise
 from gahr.analysis import identities, performance
 from gahr.classical.analytic import fit_gaussian, gaussian
-from gahr.types import Progress
-from gahr.studies.common import (
-    COLOURS,
-    STYLE,
-    Check,
-    Run,
-    at_least,
-    at_most,
-    check_levels,
-    counter,
-    curve_of_told,
-    denoise,
-)
-from gahr.types import Array, Denoiser, Key
+from gahr.denoiser import at
+from gahr.studies.shared.measures import counter, curve_of_told, mean_and_range, moments_of_told
+from gahr.studies.shared.options import input_levels, require_least
+from gahr.studies.shared.study import AtLeast, AtMost, Check, Estimate, Run, Study, within
+from gahr.studies.shared.style import COLOURS, STYLE
+from gahr.types import Array, Key, NoiseDenoiser, Progress, Sharding
 
 _SHOWN_DB = 20.0  # input PSNR of the images drawn
 _NUM_SHOWN = 4
-_CHUNK = 8  # images treated at a time
-
-validate = check_levels  # of the options of `analyze` and `check`, before any training
 
 
 def exponents(alpha: float, background_alpha: float) -> dict[str, float]:
@@ -52,81 +40,92 @@ def exponents(alpha: float, background_alpha: float) -> dict[str, float]:
 
 
 def analyze(
-    runs: Mapping[str, Run],
-    key: Key,
     *,
     num_images: int = 256,
     wiener_images: int = 20_000,
     lowest_db: float = 0.0,
     highest_db: float = 34.0,
     num_levels: int = 18,
+    fit_between: tuple[float, float] = (20.0, 34.0),
     num_probe_images: int = 64,
     num_probes: int = 4,
-    progress: Progress,
-) -> dict[str, np.ndarray]:
+) -> Callable[..., dict[str, np.ndarray]]:
     """Curves, identity slopes and a few denoised images of every run.
 
     Args:
-      runs: run name -> Run; drawn in this order.
-      key: random key.
       num_images: test images, and training images, per curve.
       wiener_images: training images that the linear denoiser is fitted on, at most.
       lowest_db, highest_db, num_levels: input PSNRs, dB, equally spaced.
+      fit_between: input PSNRs of the slope fit, dB.
       num_probe_images, num_probes: test images and random probes for the identity slope.
-      progress: shows the state and asks for stops.
 
     Returns:
-      Arrays named "RUN/quantity"; all that `check` and `draw` need.
+      Function (runs, key, *, progress, sharding=None) -> arrays named "RUN/quantity", in the order of the runs.
+
+    Raises:
+      ValueError: too few images, levels or probes, or too few levels in `fit_between`.
     """
-    levels = np.linspace(lowest_db, highest_db, num_levels)
+    levels = input_levels(lowest_db, highest_db, num_levels, fit_between=fit_between)
+    require_least(num_images=(num_images, 2), num_probe_images=(num_probe_images, 1), num_probes=(num_probes, 1))
     sigmas = metrics.sigma_of_input_psnr(levels)
-    arrays: dict[str, np.ndarray] = {"input_psnr": levels, "runs": np.array(list(runs))}
-    curve = jax.jit(functools.partial(performance.psnr_curve, sigmas=sigmas, chunk=_CHUNK))
-    moments = jax.jit(functools.partial(identities.jacobian_moments, num_probes=num_probes, chunk=_CHUNK))
-    advance = counter(progress, len(runs) * (3 + num_levels))
-    for name, run in runs.items():
-        test, train = run.images("test", num_images), run.images(run.data["subset"], num_images)
-        wiener = gaussian(*fit_gaussian(run.images(run.data["subset"], wiener_images)))
-        found = {"alpha": run.data["alpha"], "background_alpha": _background_alpha(run.data)}
-        found["test"] = curve(run.denoiser, key, test).psnr
-        advance(f"{name}: test images")
-        found["train"] = curve(run.denoiser, key, train).psnr
-        advance(f"{name}: training images")
-        found["wiener"] = curve_of_told(wiener, key, test, sigmas)
-        advance(f"{name}: linear denoiser")
-        slopes = []
-        for sigma in sigmas:
-            noisy = noise.add_noise(key, test[:num_probe_images], sigma)
-            slopes.append(moments(run.denoiser, jax.random.fold_in(key, 2**32 - 1), noisy).slope())
-            advance(f"{name}: Jacobian probes")
-        found["identity"] = np.array(slopes)
-        found |= _examples(run.denoiser, wiener, key, test[:_NUM_SHOWN])
-        arrays |= {f"{name}/{quantity}": np.asarray(value) for quantity, value in found.items()}
-    return arrays
+
+    def analysis(
+        runs: Mapping[str, Run], key: Key, *, progress: Progress, sharding: Sharding | None = None
+    ) -> dict[str, np.ndarray]:
+        probe_key = jax.random.fold_in(key, 2**32 - 1)  # no image has this number
+        probing = dict(num_probes=num_probes, sharding=sharding)
+        arrays: dict[str, Any] = {"input_psnr": levels, "fit_between": fit_between, "runs": list(runs)}
+        advance = counter(progress, len(runs) * (3 + num_levels))
+        for name, run in runs.items():
+            test, train = run.images("test", num_images), run.images(run.subset, num_images)
+            wiener = gaussian(*fit_gaussian(run.images(run.subset, wiener_images)))
+            found = {"alpha": run.data["alpha"], "background_alpha": _background_alpha(run.data)}
+            for curve, noise_denoiser, clean, note in (
+                ("test", run.noise_denoiser, test, "test images"),
+                ("train", run.noise_denoiser, train, "training images"),
+                ("wiener", wiener, test, "linear denoiser"),
+            ):
+                found[curve] = curve_of_told(noise_denoiser, key, clean, sigmas, sharding=sharding)
+                advance(f"{name}: {note}")
+            slopes = []
+            for sigma in sigmas:
+                noisy = noise.add_noise(key, test[:num_probe_images], sigma)
+                moments = moments_of_told(run.noise_denoiser, probe_key, noisy, sigma, **probing)
+                slopes.append(moments.slope())
+                advance(f"{name}: Jacobian probes")
+            found["identity"] = slopes
+            mse = 10 ** (-found["test"].T / 10)
+            found["mse_slope"] = identities.mse_slope(mse, sigmas=sigmas)[:, 0]  # not the slope of the mean PSNR
+            found |= {f"{curve}_slope": performance.local_slope(levels, found[curve]) for curve in ("test", "wiener")}
+            found |= _examples(run.noise_denoiser, wiener, key, test[:_NUM_SHOWN])
+            arrays |= {f"{name}/{quantity}": value for quantity, value in found.items()}
+        return {name: np.asarray(value) for name, value in arrays.items()}
+
+    return analysis
 
 
 def _background_alpha(data: Mapping[str, Any]) -> float:
     return data["alpha"] if data.get("background_alpha") is None else data["background_alpha"]
 
 
-def _examples(denoiser: Denoiser, wiener: Any, key: Key, clean: Array) -> dict[str, Array]:
+@jax.jit
+def _examples(noise_denoiser: NoiseDenoiser, wiener: NoiseDenoiser, key: Key, clean: Array) -> dict[str, Array]:
     """Images to show, and the departures from D(c y) = c D(y) and D(y) = J(y) y on them."""
     sigma = metrics.sigma_of_input_psnr(_SHOWN_DB)
-    noisy = noise.add_noise(key, clean, sigma)
+    denoiser, noisy = at(noise_denoiser, sigma), noise.add_noise(key, clean, sigma)
     return {
         "shown_clean": clean,
         "shown_noisy": noisy,
-        "shown_wiener": denoise(wiener, noisy, sigma),
-        "shown_network": denoise(denoiser, noisy),
-        "homogeneity_error": jax.jit(identities.homogeneity_error)(denoiser, noisy),
-        "linearity_error": jax.jit(identities.linearity_error)(denoiser, noisy),
+        "shown_wiener": wiener(noisy, sigma),
+        "shown_network": denoiser(noisy),
+        "homogeneity_error": identities.homogeneity_error(denoiser, noisy),
+        "linearity_error": identities.linearity_error(denoiser, noisy),
     }
 
 
 def check(
     arrays: Mapping[str, np.ndarray],
     *,
-    fit_between: tuple[float, float] = (20.0, 34.0),
     slope_within: float | None = None,
     gain_over_wiener: Mapping[str, float] | None = None,
     train_test_gap: float | None = None,
@@ -135,7 +134,6 @@ def check(
 
     Args:
       arrays: from `analyze`.
-      fit_between: input PSNRs of the slope fit, dB.
       slope_within: mark for |slope - alpha / (alpha + 1)|.
       gain_over_wiener: input PSNR in dB (a name such as "20") -> least gain over the linear denoiser, dB.
       train_test_gap: mark for the largest |train - test| PSNR, dB.
@@ -143,66 +141,41 @@ def check(
     Returns:
       List of Check; a mark of None makes the line a report without verdict.
     """
-    levels, checks = arrays["input_psnr"], []
-    span = f"{fit_between[0]:g}-{fit_between[1]:g} dB"
+    levels, between, gains, checks = arrays["input_psnr"], arrays["fit_between"], gain_over_wiener or {}, []
+    inside = performance.levels_between(levels, between)
+    span = f"{between[0]:g}-{between[1]:g} dB"
     for name in arrays["runs"]:
         get = _getter(arrays, name)
         theory = exponents(float(get("alpha")), float(get("background_alpha")))
-        fitted = performance.psnr_slope(levels, get("test"), between=fit_between)
-        linear = performance.psnr_slope(levels, get("wiener"), between=fit_between)
-        inside = performance.levels_between(levels, fit_between)
-        checks.append(
-            _within(
-                f"{name}: slope of the network, {span}",
-                theory["class"],
-                fitted.slope,
-                slope_within,
-                text=f"{fitted.slope:.3f} +- {fitted.standard_error:.3f}",
-            )
+        fitted, linear = (
+            Estimate(*performance.psnr_slope(levels, get(curve), between=between)) for curve in ("test", "wiener")
         )
-        corrected = f"contour {theory['contour']:.2f}, background {theory['background']:.2f}"
-        local = performance.local_slope(levels, get("test"))[inside]
-        of_mse = _slope_of_mean_mse(levels, get("test"))[inside]
+        local = {key: mean_and_range(get(key)[inside]) for key in ("test_slope", "mse_slope", "identity")}
+        filtered = {part: theory[part] for part in ("contour", "background")}
+        of_mse = {"slope of the mean mse": local["mse_slope"]}
+        within_class = within(slope_within, theory["class"])
         checks += [
-            Check(f"{name}: local slopes, {span}", corrected, f"{local.min():.2f} to {local.max():.2f}"),
-            Check(
-                f"{name}: slope from |J|^2 / tr J, {span}",
-                f"slope of the mean mse {of_mse.min():.2f} to {of_mse.max():.2f}",
-                f"{get('identity')[inside].min():.2f} to {get('identity')[inside].max():.2f}",
-            ),
-            Check(f"{name}: slope of the linear denoiser", "below the network", f"{linear.slope:.3f}"),
+            Check(f"{name}: slope of the network, {span}", theory["class"], fitted, within_class),
+            Check(f"{name}: local slopes, {span}", filtered, local["test_slope"]),
+            Check(f"{name}: slope from |J|^2 / tr J, {span}", of_mse, local["identity"]),
+            Check(f"{name}: slope of the linear denoiser, {span}", "below the network", linear),
         ]
-        gains = get("test").mean(0) - get("wiener").mean(0)
-        for decibel in sorted({20, 30} | {int(decibel) for decibel in gain_over_wiener or {}}):
-            gain = np.interp(decibel, levels, gains)
-            mark = (gain_over_wiener or {}).get(str(decibel))
-            checks.append(
-                Check(f"{name}: gain over linear at {decibel} dB, dB", "> 0", f"{gain:.2f}", *at_least(gain, mark))
-            )
-        gap = np.abs(get("train").mean(0) - get("test").mean(0)).max()
-        checks.append(_below(f"{name}: largest train-test gap, dB", gap, train_test_gap, digits=2))
-        checks.append(_below(f"{name}: |D(cy) - c D(y)| / |c D(y)|", get("homogeneity_error").max(), 1e-5))
-        checks.append(_below(f"{name}: |J y - D(y)| / |D(y)|", get("linearity_error").max(), 1e-5))
+        test, train, wiener = (get(curve).mean(0) for curve in ("test", "train", "wiener"))
+        for decibel in sorted({20, 30} | {int(decibel) for decibel in gains}):
+            gain = np.interp(decibel, levels, test - wiener)
+            mark = AtLeast(gains.get(str(decibel)))
+            checks.append(Check(f"{name}: gain over linear at {decibel} dB, dB", "> 0", gain, mark))
+        for text, value, limit in (
+            ("largest train-test gap, dB", np.abs(train - test).max(), train_test_gap),
+            ("|D(cy) - c D(y)| / |c D(y)|", get("homogeneity_error").max(), 1e-5),
+            ("|J y - D(y)| / |D(y)|", get("linearity_error").max(), 1e-5),
+        ):
+            checks.append(Check(f"{name}: {text}", 0.0, value, AtMost(limit)))
     return checks
-
-
-def _slope_of_mean_mse(levels: np.ndarray, psnr: np.ndarray) -> np.ndarray:
-    """What |J|^2 / tr J of an exact denoiser is equal to, (S,), from PSNRs (N, S); not the slope of their mean."""
-    mse = np.asarray(psnr, float).T
-    return np.asarray(identities.mse_slope(10 ** (-mse / 10), sigmas=metrics.sigma_of_input_psnr(levels)))[:, 0]
 
 
 def _getter(arrays: Mapping[str, np.ndarray], name: str):
     return lambda quantity: arrays[f"{name}/{quantity}"]
-
-
-def _within(name: str, theory: float, value: float, margin: float | None, *, text: str) -> Check:
-    verdict = () if margin is None else (f"within {margin:g}", bool(abs(value - theory) <= margin))
-    return Check(name, f"{theory:.3f}", text, *verdict)
-
-
-def _below(name: str, value: float, mark: float | None, *, digits: int | None = None) -> Check:
-    return Check(name, "0", f"{value:.1e}" if digits is None else f"{value:.{digits}f}", *at_most(value, mark))
 
 
 def draw(arrays: Mapping[str, np.ndarray], *, title: str = ""):
@@ -236,13 +209,11 @@ def _draw_curves(curves, slopes, arrays, name: str, colour: str, *, alone: bool)
     line = test[end].mean() + theory["class"] * (levels[end] - levels[end].mean())
     curves.plot(levels[end], line, "--", color="black", lw=1, label=_once(alone, f"slope {theory['class']:.2f}"))
 
-    slopes.plot(levels, performance.local_slope(levels, get("test")), color=colour, label=_once(alone, network))
-    of_mse = _slope_of_mean_mse(levels, get("test"))
-    slopes.plot(levels, of_mse, color=colour, lw=0.6, label=_once(alone, "the same, of the mean mse"))
+    slopes.plot(levels, get("test_slope"), color=colour, label=_once(alone, network))
+    slopes.plot(levels, get("mse_slope"), color=colour, lw=0.6, label=_once(alone, "the same, of the mean mse"))
     squares = dict(marker="s", ms=3, mfc="none", mew=0.7, ls="", color=colour)
     slopes.plot(levels, get("identity"), **squares, label=_once(alone, "network, $|J|^2$ / tr $J$"))
-    linear = performance.local_slope(levels, get("wiener"))
-    slopes.plot(levels, linear, ":", color=colour, label=_once(alone, "linear (PCA-Wiener)"))
+    slopes.plot(levels, get("wiener_slope"), ":", color=colour, label=_once(alone, "linear (PCA-Wiener)"))
     lines = [(r"$\alpha/(\alpha+1)$", theory["class"], "--")]
     if alone:
         lines += [("contour", theory["contour"], "-."), ("background", theory["background"], (0, (1, 1)))]
@@ -279,7 +250,8 @@ def _label_curves(curves, slopes, levels: np.ndarray, *, alone: bool) -> None:
 def _draw_images(figure, arrays, names: list[str]) -> None:
     """Four test images of one run, or the first of up to four runs: each clean, noisy and denoised by both."""
     alone = len(names) == 1
-    shown = [(names[0], i) for i in range(_NUM_SHOWN)] if alone else [(name, 0) for name in names[:_NUM_SHOWN]]
+    images = [(names[0], i) for i in range(len(arrays[f"{names[0]}/shown_clean"]))]
+    shown = images if alone else [(name, 0) for name in names[:_NUM_SHOWN]]
     kinds = (("clean", "clean"), ("noisy", "noisy"), ("wiener", "linear"), ("network", "network"))
     groups = figure.subfigures(2, 2, wspace=0.03)
     for group, (name, i) in zip(groups.flat, shown, strict=False):
@@ -293,3 +265,6 @@ def _draw_images(figure, arrays, names: list[str]) -> None:
             if kind != "clean":
                 psnr = f"{float(metrics.psnr(clean, image)):.1f} dB"
             axes.set_title(f"{heading}\n{psnr}", fontsize=7)
+
+
+STUDY = Study(analyze, check, draw)

@@ -15,7 +15,6 @@ import numpy as np
 from gahr import metrics
 from gahr.analysis import generalization, performance
 from gahr.classical.analytic import points
-from gahr.denoiser import at
 from gahr.studies.shared.families import (
     draw_against_size,
     draw_legend,
@@ -26,12 +25,12 @@ from gahr.studies.shared.families import (
     over_values,
     repeats,
 )
+from gahr.studies.shared.measures import curve_of_told
 from gahr.studies.shared.options import input_levels, require_least
 from gahr.studies.shared.study import AtLeast, AtMost, Between, Check, Number, Run, Study
 from gahr.studies.shared.style import COLOURS, STYLE
 from gahr.types import Array, Key, NoiseDenoiser, Progress, Sharding
 
-_CHUNK = 8  # images denoised at a time, each at all levels
 _SHOWN_DB = 20.0  # input PSNR at which distances are drawn
 
 
@@ -68,8 +67,7 @@ def analyze(
                 rows.append(_measure(pair, key, metrics.sigma_of_input_psnr(levels), num_images, sharding))
                 done += 2
                 progress.update("PSNR curves", done, len(runs))
-            arrays[f"{family}/set_sizes"] = np.array(list(pairs))
-            stacked = jax.tree.map(lambda *values: jnp.stack(values), *rows)
+            stacked = jax.tree.map(lambda *values: jnp.stack(values), *rows) | {"set_sizes": np.array(list(pairs))}
             arrays |= {f"{family}/{name}": value for name, value in stacked.items()}
         return {quantity: np.asarray(value) for quantity, value in arrays.items()}
 
@@ -80,7 +78,7 @@ def _measure(
     pair: tuple[Run, Run], key: Key, sigmas: Array, num_images: int, sharding: Sharding | None
 ) -> dict[str, Array]:
     """One row of the arrays of `analyze`."""
-    curve = functools.partial(_curve, key=key, sigmas=sigmas, sharding=sharding)
+    curve = functools.partial(curve_of_told, key=key, sigmas=sigmas, sharding=sharding)
     test = pair[0].images("test", num_images)
     exact = [points(run.images(run.subset, run.set_size)) for run in pair]  # what memorizing perfectly is
     curves = []
@@ -89,29 +87,15 @@ def _measure(
         train = own[jnp.arange(num_images) % len(own)]
         curves.append(
             {
-                "train": curve(run.noise_denoiser, train),
-                "unseen": curve(twin.noise_denoiser, train),
-                "test": curve(run.noise_denoiser, test),
-                "empirical_train": curve(empirical, train, chunk=num_images),
-                "empirical_test": curve(empirical, test, chunk=num_images),
+                "train": curve(run.noise_denoiser, clean=train),
+                "unseen": curve(twin.noise_denoiser, clean=train),
+                "test": curve(run.noise_denoiser, clean=test),
+                "empirical_train": curve(empirical, clean=train),
+                "empirical_test": curve(empirical, clean=test),
             }
         )
     found = _distances(*(run.noise_denoiser for run in pair), exact[0], key, test, sigmas)
     return jax.tree.map(lambda *values: jnp.stack(values), *curves) | {name: each.mse for name, each in found.items()}
-
-
-@functools.partial(jax.jit, static_argnames=("chunk", "sharding"))
-def _curve(
-    noise_denoiser: NoiseDenoiser,
-    images: Array,
-    *,
-    key: Key,
-    sigmas: Array,
-    chunk: int = _CHUNK,
-    sharding: Sharding | None,
-) -> Array:
-    denoiser = at(noise_denoiser, sigmas)
-    return performance.psnr_curve(denoiser, key, images, sigmas=sigmas, chunk=chunk, sharding=sharding).psnr
 
 
 @jax.jit

@@ -18,20 +18,17 @@ import numpy as np
 from gahr.analysis import identities
 from gahr.classical.analytic import fit_gaussian, gaussian, mixture
 from gahr.data import files
-from gahr.denoiser import at, bind, blind
+from gahr.denoiser import at, bind_told, blind
 from gahr.models import published
-from gahr.types import Progress
-from gahr.studies.card.figure import draw
-from gahr.studies.common import Check, Run, check_counts, check_files, counter
-from gahr.types import Array, Key, NoiseDenoiser
-
-__all__ = ["analyze", "check", "draw", "validate"]
+from gahr.studies.shared.measures import counter
+from gahr.studies.shared.options import input_levels, require_files, require_least
+from gahr.studies.shared.study import Run
+from gahr.types import Array, Key, NoiseDenoiser, Progress, Sharding
 
 FILTER, GAUSSIAN, MIXTURE, SHRUNK = "smoothing filter", "Gaussian", "mixture", "Gaussian of half the contrast"
 _COMPONENTS = 3
 _SHRUNK_VARIANCE = 0.25  # half the contrast
 _FINER = 4  # noise levels of the KL integral for each one of the card
-_SHOWN_DB = (10, 20, 30)  # input PSNRs whose values are in the table
 
 
 class _Subject(NamedTuple):
@@ -40,20 +37,7 @@ class _Subject(NamedTuple):
     exact: bool
 
 
-def validate(analysis: Mapping[str, Any], marks: Mapping[str, Any]) -> None:
-    """ValueError unless the options of `analyze` can be used."""
-    del marks
-    check_files(analysis, "weights", "image")
-    check_counts(analysis, num_images=2, num_fit=2 * _COMPONENTS, num_levels=2, num_probes=1, size=4)
-    if not analysis["lowest_db"] < analysis["highest_db"]:
-        raise ValueError(
-            f"study.analysis.lowest_db must be below highest_db = {analysis['highest_db']}, got {analysis['lowest_db']}"
-        )
-
-
 def analyze(
-    runs: Mapping[str, Run],
-    key: Key,
     *,
     num_images: int = 64,
     num_fit: int = 20_000,
@@ -64,13 +48,10 @@ def analyze(
     weights: str = "",
     image: str = "",
     size: int = 32,
-    progress: Progress,
-) -> dict[str, np.ndarray]:
+) -> Callable[..., dict[str, np.ndarray]]:
     """The card of every denoiser, and KL integrals on the images of the Gaussian.
 
     Args:
-      runs: trained networks on one kind of images, or nothing where `weights` is given.
-      key: random key of the images, the noise and the probes.
       num_images: images per card.
       num_fit: images that the Gaussian and the mixture are fitted to, at most.
       lowest_db, highest_db, num_levels: input PSNRs, dB, equally spaced.
@@ -78,63 +59,81 @@ def analyze(
       weights: files of published networks joined by "+" (`gahr.models.published.load`), instead of runs.
       image: image file whose crops are the images of published networks; a photograph where left out.
       size: side of the crops.
-      progress: shows the state and asks for stops.
 
     Returns:
-      Arrays that `check` and `draw` need.
+      Function (runs, key, *, progress, sharding=None) -> arrays, of networks trained on one kind of images, or of no
+      runs where `weights` is given. It raises ValueError for a file that cannot be used, networks of different
+      channels, or an image too small.
 
     Raises:
-      ValueError: a file that cannot be used, networks of different channels, or an image too small.
+      ValueError: too few images, levels or probes, levels that do not rise, or a file that is not there.
     """
-    if weights:
-        names = weights.split("+")
-        stems = [Path(name).stem for name in names]
-        titles = stems if len(set(stems)) == len(stems) else names
-        loaded = {title: published.load(Path(name)) for title, name in zip(titles, names, strict=True)}
-        networks = {title: bind(*network) for title, network in loaded.items()}
-        channels = _channels(loaded)
-        file = Path(image) if image else files.photograph()
-        clean, fitted = (
-            jnp.asarray(files.crops(file, size=size, number=n, channels=channels)) for n in (num_images, num_fit)
-        )
-    else:
-        networks = {name: run.denoiser for name, run in runs.items()}
-        run = next(iter(runs.values()))
-        clean, fitted = run.images("test", num_images), run.images(run.data["subset"], num_fit)
-    levels = np.linspace(lowest_db, highest_db, num_levels)
-    sigmas = 10 ** (-levels[::-1] / 20)  # increasing
-    subjects, normal_law = _subjects(networks, clean, fitted, key)
-    advance = counter(progress, len(subjects) * (num_levels + 1))  # curves, and one KL integral each
-    arrays: dict[str, Any] = {"names": list(subjects), "exact": [subject.exact for subject in subjects.values()]}
-    arrays |= {"networks": list(networks), "sigmas": sigmas, "shape": clean.shape[1:]}
-    for name, subject in subjects.items():
-        found = []
-        for sigma in sigmas:
-            found.append(_values(subject.noise_denoiser, key, subject.clean, sigma, num_probes=num_probes))
-            advance(name)
-        card = identities.card_of(jax.tree.map(lambda *each: jnp.stack(each), *found), sigmas=sigmas)
-        arrays |= {f"{name}/{field}": value for field, value in card._asdict().items()}
-    arrays |= _divergences(subjects, normal_law, key, sigmas, advance)
-    return {quantity: np.asarray(value) for quantity, value in arrays.items()}
+    require_files(weights=weights, image=image)
+    require_least(num_images=(num_images, 2), num_fit=(num_fit, 2 * _COMPONENTS))
+    require_least(num_probes=(num_probes, 1), size=(size, 4))
+    if not lowest_db < highest_db:
+        raise ValueError(f"lowest_db must be below highest_db = {highest_db}, got {lowest_db}")
+    sigmas = 10 ** (-input_levels(lowest_db, highest_db, num_levels)[::-1] / 20)  # increasing
+
+    def analysis(
+        runs: Mapping[str, Run], key: Key, *, progress: Progress, sharding: Sharding | None = None
+    ) -> dict[str, np.ndarray]:
+        if weights:
+            networks, channels = _published(weights.split("+"))
+            file = Path(image) if image else files.photograph()
+            clean, fitted = (
+                jnp.asarray(files.crops(file, size=size, number=n, channels=channels)) for n in (num_images, num_fit)
+            )
+        else:
+            networks = {name: run.noise_denoiser for name, run in runs.items()}
+            run = next(iter(runs.values()))
+            clean, fitted = run.images("test", num_images), run.images(run.subset, num_fit)
+        subjects, normal_law = _subjects(networks, clean, fitted, key)
+        advance = counter(progress, len(subjects) * (num_levels + 1))  # curves, and one KL integral each
+        arrays: dict[str, Any] = {"names": list(subjects), "exact": [subject.exact for subject in subjects.values()]}
+        arrays |= {"sigmas": sigmas, "shape": clean.shape[1:]}
+        options = dict(num_probes=num_probes, sharding=sharding)
+        for name, subject in subjects.items():
+            found = []
+            for sigma in sigmas:
+                found.append(_values(subject.noise_denoiser, key, subject.clean, sigma, **options))
+                advance(name)
+            values = jax.tree.map(lambda *each: jnp.stack(each), *found)
+            card = identities.card_of(values, sigmas=sigmas)._asdict()
+            card["ratio"] = _ratio_of_means(values.trace, values.mse)
+            arrays |= {f"{name}/{field}": value for field, value in card.items()}
+        arrays |= _divergences(subjects, normal_law, key, sigmas, advance)
+        return {quantity: np.asarray(value) for quantity, value in arrays.items()}
+
+    return analysis
 
 
-def _channels(networks: Mapping[str, tuple[Any, Any]]) -> int:
-    """Channels of the images that networks (model, variables) take; ValueError unless they all take as many."""
-    found = {title: published.channels(variables) for title, (_, variables) in networks.items()}
-    if len(set(found.values())) > 1:
-        text = ", ".join(f"{title} {number}" for title, number in found.items())
-        raise ValueError(f"study.analysis.weights: the networks take images of different channels: {text}")
-    return next(iter(found.values()))
+def _published(names: list[str]) -> tuple[dict[str, NoiseDenoiser], int]:
+    """Networks from files by title, and the channels they all take; ValueError unless these are the same."""
+    stems = [Path(name).stem for name in names]
+    titles = stems if len(set(stems)) == len(stems) else names
+    loaded = {title: published.load(Path(name)) for title, name in zip(titles, names, strict=True)}
+    channels = {title: published.channels(variables) for title, (_, variables) in loaded.items()}
+    if len(set(channels.values())) > 1:
+        text = ", ".join(f"{title} {number}" for title, number in channels.items())
+        raise ValueError(f"weights: the networks take images of different channels: {text}")
+    return {title: bind_told(*network) for title, network in loaded.items()}, channels[titles[0]]
 
 
-@functools.partial(jax.jit, static_argnames="num_probes")
+@functools.partial(jax.jit, static_argnames=("num_probes", "sharding"))
 def _values(
-    noise_denoiser: NoiseDenoiser, key: Key, clean: Array, sigma: Array, *, num_probes: int
+    noise_denoiser: NoiseDenoiser, key: Key, clean: Array, sigma: Array, *, num_probes: int, sharding: Sharding | None
 ) -> identities.CardValues:
     # all images at a time: a loop of one turn is none, and XLA's CPU compiler makes convolutions fast outside of loops
-    return identities.card_values(
-        at(noise_denoiser, sigma), key, clean, sigma=sigma, num_probes=num_probes, chunk=len(clean)
-    )
+    spread = dict(chunk=len(clean), sharding=sharding)
+    return identities.card_values(at(noise_denoiser, sigma), key, clean, sigma=sigma, num_probes=num_probes, **spread)
+
+
+def _ratio_of_means(values: Array, others: Array) -> Array:
+    """E a / E b over the images and its standard error, to first order in theirs, (S, 2), of values (S, N)."""
+    ratio, mean = values.mean(1) / others.mean(1), others.mean(1)
+    departures = values - ratio[:, None] * others
+    return jnp.stack([ratio, departures.std(1, ddof=1) / values.shape[1] ** 0.5 / mean], -1)
 
 
 @jax.jit
@@ -145,10 +144,10 @@ def _kl(
 
 
 def _subjects(
-    networks: Mapping[str, Any], clean: Array, fitted: Array, key: Key
+    networks: Mapping[str, NoiseDenoiser], clean: Array, fitted: Array, key: Key
 ) -> tuple[dict[str, _Subject], tuple[Array, Array, Array]]:
     """Denoisers by name with their images, and the mean, eigenvalues and basis of the Gaussian."""
-    subjects = {name: _Subject(blind(denoiser), clean, False) for name, denoiser in networks.items()}
+    subjects = {name: _Subject(denoiser, clean, False) for name, denoiser in networks.items()}
     subjects[FILTER] = _Subject(blind(_smooth), clean, False)
     law = fit_gaussian(fitted)
     keys = jax.random.split(jax.random.fold_in(key, 1))
@@ -216,88 +215,3 @@ def _divergences(
     gains = [law / (law + variances) for law in (spectrum[None], _SHRUNK_VARIANCE * spectrum[None])]
     integrand = np.sum((gains[0] - gains[1]) ** 2 * (spectrum[None] + variances) / variances, 1)
     return arrays | {"kl/theory": divergence(fine[0]) - divergence(fine[-1]), "kl/theory_integrand": integrand}
-
-
-def check(arrays: Mapping[str, np.ndarray], *, standard_errors: float | None = None) -> list[Check]:
-    """Theory beside measurement.
-
-    Args:
-      arrays: from `analyze`.
-      standard_errors: mark for the largest departure, over the noise levels, of what theory says is zero: mse d /
-        sigma^2 - tr J of exact denoisers, SURE - mse of all, and the KL integral between two Gaussians from its
-        known value.
-
-    Returns:
-      List of Check; a mark of None makes the line a report without verdict.
-    """
-    sigmas, checks = arrays["sigmas"], []
-    for name, exact in zip(arrays["names"], arrays["exact"], strict=True):
-        get = lambda field, name=name: arrays[f"{name}/{field}"]
-        label, ideal = (f"{name}, exact", "{}") if exact else (str(name), "{} if exact")
-        for at_level in sorted({int(np.argmin(np.abs(sigmas - 10 ** (-decibel / 20)))) for decibel in _SHOWN_DB}):
-            mse, trace = get("mse")[at_level], get("trace")[at_level]
-            checks.append(
-                Check(
-                    f"{label}: tr J, sigma = {sigmas[at_level]:.3g}",
-                    ideal.format(f"mse d / sigma^2 = {mse[0]:.4g} +- {mse[1]:.1g}"),
-                    f"{trace[0]:.4g} +- {trace[1]:.1g}",
-                )
-            )
-        checks += [
-            _departure(
-                f"{label}: |mse d / sigma^2 - tr J|, largest over sigma",
-                get("excess"),
-                standard_errors if exact else None,
-                theory=ideal.format("0"),
-            ),
-            _departure(f"{label}: |SURE - mse| d / sigma^2", get("sure_error"), standard_errors, theory="0"),
-            Check(
-                f"{label}: |J|^2 / tr J",
-                ideal.format(f"PSNR slope of the mean mse {_range(get('measured_slope')[:, 0])}"),
-                _range(get("slope")[:, 0]),
-            ),
-        ]
-        for field, text, theory in (
-            ("asymmetry", "|J - J^T| / |J|", ideal.format("0")),
-            ("homogeneity_error", "|D(cy) - c D(y)| / |c D(y)|", "0 if bias-free"),
-            ("linearity_error", "|J y - D(y)| / |D(y)|", "0 if bias-free"),
-        ):
-            values = get(field)[:, 0]
-            checks.append(Check(f"{label}: {text}", theory, f"{values.min():.1e} to {values.max():.1e}"))
-    return checks + _kl_checks(arrays, standard_errors)
-
-
-def _kl_checks(arrays: Mapping[str, np.ndarray], standard_errors: float | None) -> list[Check]:
-    fine, checks = arrays["kl/sigmas"], []
-    for name in arrays["kl/names"]:
-        kl, error, below, prior = (
-            float(arrays[f"kl/{name}/{field}"]) for field in ("kl", "standard_error", "below", "prior")
-        )
-        theory, verdict = ("0 if exact for the Gaussian", ())
-        if name == SHRUNK:
-            theory, distance = f"{arrays['kl/theory']:.4g}", abs(kl - arrays["kl/theory"])
-            if standard_errors is not None:
-                verdict = (f"within {standard_errors:g} errors", bool(distance <= standard_errors * error))
-        tails = f"below {f'{below:.2g}' if np.isfinite(below) else 'unknown, no fall'}"
-        start = f"start from N(0, {fine[-1]:.2g}^2 I) at most {prior:.2g} more"
-        checks.append(
-            Check(
-                f"KL(Gaussian images, {name}), nats, sigma {fine[0]:.2g} to {fine[-1]:.2g}",
-                theory,
-                f"{kl:.4g} +- {error:.1g}; {tails}; {start}",
-                *verdict,
-            )
-        )
-    return checks
-
-
-def _departure(name: str, values: np.ndarray, mark: float | None, *, theory: str) -> Check:
-    """The largest |mean| in standard errors, over the levels, of values (S, 2)."""
-    errors = np.abs(values[:, 0]) / values[:, 1]
-    worst = int(np.argmax(errors))
-    text = f"{abs(values[worst, 0]):.3g}, {errors[worst]:.1f} standard errors"
-    return Check(name, theory, text, *(() if mark is None else (f"<= {mark:g} errors", bool(errors[worst] <= mark))))
-
-
-def _range(values: np.ndarray) -> str:
-    return f"{values.min():.2f} to {values.max():.2f}"

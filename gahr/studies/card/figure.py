@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from gahr.studies.common import COLOURS, STYLE
+from gahr.studies.shared.style import COLOURS, STYLE
 
 _COLUMNS = 4
 _MARKERS = "os^Dv<>ph*"
@@ -65,10 +65,8 @@ def _draw_errors(axes, arrays, name: str, colour: str) -> None:
 
 
 def _draw_identities(ratio, slope, symmetry, bias, arrays, name: str, look: dict) -> None:
-    sigmas, mse = arrays["sigmas"], arrays[f"{name}/mse"][:, 0]
-    get = lambda field: arrays[f"{name}/{field}"][:, 0]
-    error = arrays[f"{name}/excess"][:, 1] * get("trace") / mse**2
-    ratio.errorbar(sigmas, get("trace") / mse, 2 * error, **look, lw=1)
+    sigmas, get = arrays["sigmas"], lambda field: arrays[f"{name}/{field}"][:, 0]
+    ratio.errorbar(sigmas, get("ratio"), 2 * arrays[f"{name}/ratio"][:, 1], **look, lw=1)
     ratio.axhline(1, color="black", lw=0.7, ls=":")
     slope.plot(sigmas, get("measured_slope"), color=look["color"])
     slope.plot(sigmas, get("slope"), **look, ls="")

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from gahr import metrics
-from gahr.studies.common import COLOURS, STYLE
+from gahr.studies.shared.style import COLOURS, STYLE
 
 _NAMES = ("foreground", "background", "radius", "row", "column")
 _NETWORK, _EXACT = COLOURS[:2]

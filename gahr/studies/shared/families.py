@@ -70,7 +70,7 @@ def over_values(values: Sequence[Any]) -> Interval:
     return Interval(values.mean(0), values.min(0), values.max(0))
 
 
-def estimate(found: Interval, k: int | tuple = ()) -> Number:
+def estimate(found: Interval, *, k: int | tuple = ()) -> Number:
     """What a check holds of an interval, or of number k of several: its value alone where the ends are the same."""
     value, low, high = (float(np.asarray(values)[k]) for values in found)
     return value if low == high else Estimate(value, low=low, high=high)

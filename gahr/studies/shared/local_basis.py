@@ -7,14 +7,15 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.tree_util import Partial
 
 from gahr import metrics, noise
 from gahr.analysis import geometry, jacobian
 from gahr.denoiser import as_argument
-from gahr.studies.shared.measures import denoise, whole_jacobian
+from gahr.studies.shared.measures import curve_of_told, denoise, whole_jacobian
 from gahr.studies.shared.study import Check, Estimate, Number
 from gahr.studies.shared.style import COLOURS, STYLE
-from gahr.types import Array, Denoiser, Key, Progress, Sharding
+from gahr.types import Array, Key, NoiseDenoiser, Progress, Sharding
 
 _NUM_VECTORS = 10  # drawn, and compared with left singular vectors
 _NUM_CONTROLS = 20  # shifts of the contours
@@ -23,51 +24,64 @@ _NUM_BINS = 60  # of the coefficients' curve
 Measure = Callable[[jacobian.Eigenbasis, Array], dict[str, Any]]  # of one basis and its clean image, traced
 
 
-def local_bases(
-    denoiser: Denoiser,
+def basis_arrays(
+    name: str,
+    noise_denoiser: NoiseDenoiser,
     key: Key,
     clean: Array,
-    sigma: float,
-    progress: Progress,
     *,
-    note: str,
+    sigma: float,
+    sigmas: Array,
+    num_bases: int,
+    progress: Progress,
     measure: Measure = lambda eigen, clean: {},
     sharding: Sharding | None = None,
 ) -> dict[str, Array]:
-    """Basis that a denoiser shrinks in at each of some images.
+    """PSNR curve of a denoiser, and the basis that it shrinks in at each of some images.
 
     Args:
-      denoiser: estimate of the clean image.
+      name: of the denoiser; shown as what is being worked on.
+      noise_denoiser: (noisy, sigma) -> denoised.
       key: random key of the noise.
       clean: images (N, H, W, C).
-      sigma: noise level, image units.
-      progress, note: shows the state under this name and asks for stops.
+      sigma: noise level of the bases, image units.
+      sigmas: those of the curve (S,).
+      num_bases: n, images whose whole Jacobian is decomposed, the first of the N.
+      progress: shows the state and asks for stops.
       measure: what else to find out about each basis.
-      sharding: how the columns of a Jacobian are spread over devices.
+      sharding: how images, and the columns of a Jacobian, are spread over devices.
 
     Returns:
-      One value per image: shrinkage, singular_values, coefficients (N, d), vectors (N, 10, H, W, C), trace,
-      preserved, oracle (dimension: least error of a shrinkage in the basis over sigma^2), asymmetry, overlap (of the
-      10 leading eigenvectors and left singular vectors) (N,), what `measure` finds; sigma; and the first image:
-      clean, noisy, denoised (H, W, C).
+      Arrays named "NAME/quantity". One value per image: psnr (N, S), shrinkage, singular_values, coefficients (n, d),
+      vectors (n, 10, H, W, C), trace, preserved, oracle (dimension: least error of a shrinkage in the basis over
+      sigma^2), asymmetry, overlap (of the 10 leading eigenvectors and left singular vectors) (n,), what `measure`
+      finds; sigma; and the first image: clean, noisy, denoised (H, W, C).
     """
-    denoiser, noisy, found = as_argument(denoiser), noise.add_noise(key, clean, sigma), []
-    for i in range(len(clean)):
+    denoiser, found = Partial(_at, as_argument(noise_denoiser), sigma), []
+    noisy = noise.add_noise(key, clean[:num_bases], sigma)
+    for i in range(len(noisy)):
         progress.check()
         matrix = whole_jacobian(denoiser, noisy[i], progress, sharding=sharding)
         found.append(_describe(as_argument(measure), matrix, clean[i], sigma))
-        progress.update(note, i + 1, len(clean))
-    return jax.tree.map(lambda *values: jnp.stack(values), *found) | {
+        progress.update(f"{name}: bases", i + 1, len(noisy))
+    progress.check()
+    arrays = jax.tree.map(lambda *values: jnp.stack(values), *found) | {
+        "psnr": curve_of_told(as_argument(noise_denoiser), key, clean, sigmas, sharding=sharding),
         "sigma": jnp.asarray(sigma),
         "clean": clean[0],
         "noisy": noisy[0],
         "denoised": denoise(denoiser, noisy[0]),
     }
+    return {f"{name}/{quantity}": value for quantity, value in arrays.items()}
+
+
+def _at(noise_denoiser: NoiseDenoiser, sigma: Array, noisy: Array) -> Array:
+    return noise_denoiser(noisy, sigma)
 
 
 @jax.jit
 def _describe(measure: Measure, matrix: Array, clean: Array, sigma: Array) -> dict[str, Array]:
-    """What `local_bases` says of one image."""
+    """What `basis_arrays` says of one image."""
     eigen, singular = (of(matrix, clean.shape) for of in (jacobian.eigenbasis_of, jacobian.singular_basis_of))
     return {
         "shrinkage": eigen.shrinkage,
@@ -103,12 +117,11 @@ def basis_checks(arrays: Mapping[str, np.ndarray], name: str) -> list[Check]:
     eigen, singular = (arrays[f"{name}/{quantity}"] for quantity in ("shrinkage", "singular_values"))
     number, equal = min(_NUM_VECTORS, singular.shape[1]), "equal where symmetric"
     both = lambda measure: {"eigenvalues": measure(eigen), "singular values": measure(singular)}
+    kept, largest = both(lambda values: spread((values > 0.5).sum(1))), both(lambda values: float(values[:, 0].mean()))
     return [
         Check(f"{name}: asymmetry |J - J^T| / |J|", {"exact MMSE": 0}, spread(arrays[f"{name}/asymmetry"])),
-        Check(
-            f"{name}: eigenvalues, singular values above 1/2", equal, both(lambda values: spread((values > 0.5).sum(1)))
-        ),
-        Check(f"{name}: largest eigenvalue, singular value", equal, both(lambda values: float(values[:, 0].mean()))),
+        Check(f"{name}: eigenvalues, singular values above 1/2", equal, kept),
+        Check(f"{name}: largest eigenvalue, singular value", equal, largest),
         Check(
             f"{name}: overlap of {number} leading eigen- and left singular vectors",
             {"symmetric": 1, "chance": number / singular.shape[1]},
@@ -135,7 +148,7 @@ def draw_bases(
     """Figure: a row of images and leading eigenvectors per network; decay of factors and coefficients, and one panel.
 
     Args:
-      arrays: "NAME/quantity" from `local_bases`.
+      arrays: "NAME/quantity" from `basis_arrays`.
       labels: name of a network -> what to call it.
       draw_third: draws the third panel on its axes.
       title: of the figure.

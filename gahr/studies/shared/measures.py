@@ -1,5 +1,6 @@
 """What several studies measure, and how they show how far they are."""
 
+import functools
 from collections.abc import Callable
 from typing import Any
 
@@ -7,11 +8,14 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from gahr import metrics, noise
-from gahr.analysis import jacobian
-from gahr.types import Array, Denoiser, Key, NoiseDenoiser, Progress
+from gahr.analysis import jacobian, performance
+from gahr.analysis.probes import JacobianMoments, jacobian_moments
+from gahr.denoiser import as_argument, at
+from gahr.studies.shared.study import Estimate
+from gahr.types import Array, Denoiser, Key, NoiseDenoiser, Progress, Sharding
 
 _COLUMNS = 128  # of a Jacobian between two looks at the clock
+_IMAGES = 8  # treated at a time
 
 
 def counter(progress: Progress, total: int) -> Callable[[str], None]:
@@ -27,30 +31,53 @@ def counter(progress: Progress, total: int) -> Callable[[str], None]:
     return advance
 
 
+def mean_and_range(values: np.ndarray) -> Estimate:
+    """The mean of some numbers between the least and the largest."""
+    return Estimate(np.mean(values), low=np.min(values), high=np.max(values))
+
+
 @jax.jit
 def denoise(denoiser: Any, *arguments: Array) -> Array:
     """Compiled once for all denoisers of one kind, which are arguments here and not constants."""
     return denoiser(*arguments)
 
 
-def curve_of_told(noise_denoiser: NoiseDenoiser, key: Key, clean: Array, sigmas: Array) -> Array:
-    """PSNR (N, S) of a denoiser that is told sigma, on the same noise as `performance.psnr_curve`, level by level."""
-    noisy = (noise.add_noise(key, clean, sigma) for sigma in sigmas)
-    curve = (
-        metrics.psnr(clean, denoise(noise_denoiser, images, sigma)) for images, sigma in zip(noisy, sigmas, strict=True)
-    )
-    return jnp.stack(list(curve), axis=1)
+@functools.partial(jax.jit, static_argnames="sharding")
+def curve_of_told(
+    noise_denoiser: NoiseDenoiser, key: Key, clean: Array, sigmas: Array, *, sharding: Sharding | None = None
+) -> Array:
+    """PSNR (N, S) of a denoiser that is told sigma, as `gahr.analysis.performance.psnr_curve`."""
+    at_levels = at(noise_denoiser, sigmas)
+    return performance.psnr_curve(at_levels, key, clean, sigmas=sigmas, chunk=_IMAGES, sharding=sharding).psnr
 
 
-@jax.jit
-def _columns(denoiser: Denoiser, noisy: Array, indices: Array) -> Array:
-    return jacobian.columns(denoiser, noisy, indices, chunk=32)
+@functools.partial(jax.jit, static_argnames=("num_probes", "sharding"))
+def moments_of_told(
+    noise_denoiser: NoiseDenoiser,
+    key: Key,
+    noisy: Array,
+    sigma: Array,
+    *,
+    num_probes: int,
+    sharding: Sharding | None = None,
+) -> JacobianMoments:
+    """`gahr.analysis.probes.jacobian_moments` of a denoiser that is told sigma."""
+    spread = dict(chunk=_IMAGES, sharding=sharding)
+    return jacobian_moments(at(noise_denoiser, sigma), key, noisy, num_probes=num_probes, **spread)
 
 
-def whole_jacobian(denoiser: Denoiser, noisy: Array, progress: Progress, *, note: str = "") -> Array:
+@functools.partial(jax.jit, static_argnames="sharding")
+def _columns(denoiser: Denoiser, noisy: Array, indices: Array, *, sharding: Sharding | None) -> Array:
+    return jacobian.columns(denoiser, noisy, indices, chunk=32, sharding=sharding)
+
+
+def whole_jacobian(
+    denoiser: Denoiser, noisy: Array, progress: Progress, *, note: str = "", sharding: Sharding | None = None
+) -> Array:
     """The Jacobian (d, d) at one image, a part at a time, so that a stop is heard and, with a note, a bar is shown.
 
-    The last part overlaps the one before, so that all have one shape.
+    The last part overlaps the one before, so that all have one shape. With `sharding` (`gahr.blocks.in_chunks`) the
+    columns are spread over devices.
     """
     part = min(_COLUMNS, noisy.size)
     rows = np.empty((noisy.size, noisy.size), np.float32)
@@ -59,5 +86,5 @@ def whole_jacobian(denoiser: Denoiser, noisy: Array, progress: Progress, *, note
         if note:
             progress.update(note, start, noisy.size)
         indices = np.arange(part) + min(start, noisy.size - part)
-        rows[indices] = _columns(denoiser, noisy, indices)
+        rows[indices] = _columns(as_argument(denoiser), noisy, indices, sharding=sharding)
     return jnp.asarray(rows.T)

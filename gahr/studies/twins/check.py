@@ -72,10 +72,10 @@ def check(
                 Check(
                     f"{title}: twin, nearest image, N = {number}",
                     {"memorizing: nearest": 1, "twin at most": float(floor[k]), "generalizing: twin": 1},
-                    {"twin": estimate(found.twin, k), "nearest": estimate(found.nearest, k)},
+                    {"twin": estimate(found.twin, k=k), "nearest": estimate(found.nearest, k=k)},
                     AtLeast(twin_at_largest if number == sizes[-1] else None),
                 ),
-                Check(f"{title}: share of pairs memorized, N = {number}", "1 falls to 0", estimate(found.share, k)),
+                Check(f"{title}: share of pairs memorized, N = {number}", "1 falls to 0", estimate(found.share, k=k)),
             ]
         if memorized is not None:
             copies = np.where(found.twin.value < found.nearest.value, found.nearest.value, 0)

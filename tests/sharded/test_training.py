@@ -1,0 +1,65 @@
+"""Training on several devices: loss, gradients and statistics, and the convolution beneath."""
+
+import functools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from conftest import with_unit_gains
+from jax import lax
+from jax.sharding import AxisType, NamedSharding, PartitionSpec
+
+from gahr.denoiser import network_of
+from gahr.models.convolution import conv2d
+from gahr.models.layers import initialize
+from gahr.models.unet import UNet
+from gahr.objectives import denoising
+
+KEY = jax.random.key(0)
+
+
+def assert_close(found, expected):
+    """Equal up to a fraction of the largest entry, array by array."""
+    close = lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-5 * np.abs(b).max())
+    jax.tree.map(close, jax.device_get(found), jax.device_get(expected))
+
+
+def on(number, batch, others):
+    """The arguments on a mesh of some devices, the batch spread over them and the others on each."""
+    devices = jax.devices("cpu")[:number]
+    assert len(devices) == number
+    mesh = jax.make_mesh((number,), ("data",), axis_types=(AxisType.Auto,), devices=devices)
+    put = lambda tree, *axes: jax.device_put(tree, NamedSharding(mesh, PartitionSpec(*axes)))
+    return put(batch, "data"), put(others)
+
+
+def test_loss_gradients_and_statistics_do_not_depend_on_the_number_of_devices():
+    model = UNet(features=4, num_blocks=1)
+    variables = with_unit_gains(initialize(model, KEY, (8, 8, 1)), KEY)
+
+    @jax.jit
+    def measure(clean, variables):
+        def objective(params):
+            return denoising.loss(network_of(model), variables | {"params": params}, KEY, clean)
+
+        return jax.value_and_grad(objective, has_aux=True)(variables["params"])
+
+    clean = jax.random.uniform(KEY, (16, 8, 8, 1))
+    one, *others = (measure(*on(number, clean, variables)) for number in (1, 2, 8))
+    for other in others:
+        assert_close(other, one)
+
+
+def test_the_convolution_of_a_spread_batch_is_that_of_the_whole():
+    def direct(images, kernel):
+        return lax.conv_general_dilated(images, kernel, (1, 1), "SAME", dimension_numbers=("NHWC", "HWIO", "NHWC"))
+
+    def values_and_gradients(images, kernels, *, function):
+        values, pull = jax.vjp(lambda *at: [function(*pair) for pair in zip(*at, strict=True)], images, kernels)
+        return values, pull([jnp.sin(value) for value in values])
+
+    shapes = ((1, 6), (6, 1), (6, 7), (32, 33))  # every form that the convolution takes
+    images = [jax.random.normal(KEY, (16, 4, 5, shape[0])) for shape in shapes]
+    kernels = [jax.random.normal(jax.random.key(1), (3, 3, *shape)) for shape in shapes]
+    found = jax.jit(functools.partial(values_and_gradients, function=conv2d))(*on(8, images, kernels))
+    assert_close(found, jax.jit(functools.partial(values_and_gradients, function=direct))(images, kernels))
