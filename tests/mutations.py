@@ -68,18 +68,19 @@ MUTATIONS = {  # file of gahr, and the tests that must find a mistake in it -> w
 }
 
 
-def listed() -> list[tuple[str, str, str, str, str]]:
-    """All mutations, as (what it does, file, tests, old text, new text)."""
+def listed(only: str = "") -> list[tuple[str, str, str, str, str]]:
+    """Those whose names hold `only`, as (name, file, tests, old text, new text)."""
     return [
         (name, f"gahr/{file}", f"tests/{tests}", old, new)
         for (file, tests), found in MUTATIONS.items()
         for name, (old, new) in found.items()
+        if only in name
     ]
 
 
-def stale() -> list[str]:
-    """The mutations whose old text does not occur just once."""
-    return [name for name, file, _, old, _ in listed() if (ROOT / file).read_text().count(old) != 1]
+def stale(only: str = "") -> list[str]:
+    """The mutations, of those whose names hold `only`, whose old text does not occur just once."""
+    return [name for name, file, _, old, _ in listed(only) if (ROOT / file).read_text().count(old) != 1]
 
 
 def status(copy: Path, *tests: str) -> int:
@@ -92,17 +93,18 @@ def status(copy: Path, *tests: str) -> int:
 def main() -> None:
     """Try the mutations that are asked for."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--only", default="", help="part of what the mutations to try do")
+    parser.add_argument("--only", default="", help="part of the names of those to try")
     only = parser.parse_args().only
-    chosen = [mutation for mutation in listed() if only in mutation[0]]
-    if not chosen or stale():
-        sys.exit(f"the old text is not there just once: {'; '.join(stale())}" if stale() else f"none holds {only!r}")
+    chosen = listed(only)
+    if not chosen or stale(only):
+        sys.exit(f"the old text is not there just once: {stale(only)}" if chosen else f"no name holds {only!r}")
     with tempfile.TemporaryDirectory() as folder:
         copy = Path(folder) / "gahr"
         shutil.copytree(ROOT, copy, ignore=shutil.ignore_patterns(".git", ".venv*", "*cache*", "runs"))
         start, missed = time.monotonic(), 0
-        if status(copy, *sorted({tests for _, _, tests, _, _ in chosen})):
-            sys.exit("the tests fail without any mutation")
+        together = sorted({tests for _, _, tests, _, _ in chosen})
+        if status(copy, *together):
+            sys.exit(f"they fail without any mutation: {' '.join(together)}")
         for i, (name, file, tests, old, new) in enumerate(chosen, 1):
             text = (copy / file).read_text()
             (copy / file).write_text(text.replace(old, new))
