@@ -101,7 +101,8 @@ def card(denoiser: Denoiser, key: Key, clean: Array, *, sigmas: Array, **probing
     Raises:
       ValueError: fewer than two images or levels, or images or a denoiser that `jacobian_moments` refuses.
     """
-    clean, sigmas = check_images(denoiser, clean), check_levels(sigmas)
+    clean = check_images(denoiser, clean, num_probes=probing.get("num_probes"), chunk=probing.get("chunk"))
+    sigmas = check_levels(sigmas)
     values = jax.lax.map(lambda sigma: card_values(denoiser, key, clean, sigma=sigma, **probing), sigmas)
     return card_of(values, sigmas=sigmas)
 
