@@ -22,12 +22,8 @@ from gahr.models.layers import initialize
 from gahr.studies.card import STUDY, analysis
 from gahr.studies.shared.study import Run
 
-ROOT = Path(__file__).parent.parent
+CONFIG = Path(__file__).parent.parent / "configs" / "card.py"
 KEY = jax.random.key(0)
-
-
-def config(argument):
-    return runpy.run_path(str(ROOT / "configs" / "card.py"))["get_config"](argument)
 
 
 def images(subset, number):
@@ -141,7 +137,7 @@ def test_published_networks_are_given_crops_of_their_channels(tmp_path, monkeypa
         raise StopIteration
 
     monkeypatch.setattr(analysis, "_subjects", subjects)
-    made = config(f"weights={files_of['a']}+{files_of['b']},size=6,scale=smoke")
+    made = runpy.run_path(str(CONFIG))["get_config"](f"weights={files_of['a']}+{files_of['b']},size=6,scale=smoke")
     assert list(made.runs) == []
     with Progress() as progress:
         with pytest.raises(StopIteration):

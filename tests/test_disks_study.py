@@ -19,14 +19,10 @@ from gahr.experiment.progress import Progress
 from gahr.studies.disks import STUDY, analysis
 from gahr.studies.shared.study import Run
 
-ROOT = Path(__file__).parent.parent
+CONFIG = Path(__file__).parent.parent / "configs" / "disks.py"
 SIZE = 8
 DISK = disks.Parameters(*(jnp.float32(value) for value in (0.8, 0.2, 1.6, 3.7, 4.4)))
 CLEAN = disks.render(DISK, size=SIZE)
-
-
-def config(argument):
-    return runpy.run_path(str(ROOT / "configs" / "disks.py"))["get_config"](argument)
 
 
 @jax.jit
@@ -186,7 +182,7 @@ def test_marks_are_held_against_overlap_and_dimension(half):
 
 
 def test_smoke_run_end_to_end(tmp_path):
-    made = config("scale=smoke")
+    made = runpy.run_path(str(CONFIG))["get_config"]("scale=smoke")
     made.runs.disks.data.size = SIZE
     experiment.train(made, tmp_path)
     checks = experiment.study(made, tmp_path)

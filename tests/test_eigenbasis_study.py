@@ -20,11 +20,7 @@ from gahr.models.layers import initialize
 from gahr.studies.eigenbasis import STUDY
 from gahr.studies.shared.study import Run
 
-ROOT = Path(__file__).parent.parent
-
-
-def config(argument):
-    return runpy.run_path(str(ROOT / "configs" / "eigenbasis.py"))["get_config"](argument)
+CONFIG = Path(__file__).parent.parent / "configs" / "eigenbasis.py"
 
 
 def band_pass(noisy, sigma):
@@ -59,7 +55,7 @@ def test_published_weights_of_a_colour_network_and_image_files(tmp_path):
     save_file(published.export(model, initialize(model, jax.random.key(0), (8, 8, 3))), weights)
     image = tmp_path / "image.png"
     Image.fromarray(np.random.default_rng(0).integers(0, 255, (40, 30, 3), np.uint8)).save(image)
-    made = config(f"weights={weights},image={image},size=8")
+    made = runpy.run_path(str(CONFIG))["get_config"](f"weights={weights},image={image},size=8")
     assert list(made.runs) == []
     experiment.train(made, tmp_path / "run")  # nothing
     checks = experiment.study(made, tmp_path / "run")

@@ -95,24 +95,25 @@ def analyze(
         bases = {"eigen": (eigen.vectors, eigen.shrinkage), "singular": (singular.left, singular.values)}
         for kind, (vectors, values) in bases.items():
             found = _geometry(vectors, values, clean, jax.random.fold_in(key, 1)) | {"vectors": vectors[shown]}
+            number = max(int(found["kept"]), 2)
+            found["harmonicity"] = geometry.rank_correlation(found["frequency"][:number], jnp.arange(number))
             arrays |= {f"{kind}/{quantity}": value for quantity, value in found.items()}
         return {quantity: np.asarray(value) for quantity, value in arrays.items()}
 
     return analysis
 
 
+@jax.jit
 def _geometry(vectors: Array, values: Array, clean: Array, key: Key) -> dict[str, Array]:
-    kept = int(jnp.sum(values > 0.5))
-    preserved = vectors[: max(kept, 2)]
-    frequency = geometry.mean_frequency(preserved)
-    leading = vectors[:_LEADING]
+    kept = jnp.sum(values > 0.5)
+    preserved = jnp.arange(len(values)) < jnp.maximum(kept, 2)
     return {
         "coefficients": geometry.coefficients(vectors, clean),
         "preserved": geometry.preserved_energy(vectors, values, clean),
         "kept": kept,
-        "harmonicity": geometry.rank_correlation(frequency, jnp.arange(len(preserved))),
-        "orientation": geometry.orientation_agreement(leading, clean).mean(),
-        **localisation(preserved, clean, key),
+        "frequency": geometry.mean_frequency(vectors),
+        "orientation": geometry.orientation_agreement(vectors[:_LEADING], clean).mean(),
+        **localisation(vectors, clean, key, where=preserved),
     }
 
 

@@ -87,13 +87,12 @@ def analyze(
             ):
                 found[curve] = curve_of_told(noise_denoiser, key, clean, sigmas, sharding=sharding)
                 advance(f"{name}: {note}")
-            slopes = []
+            found["identity"] = []
             for sigma in sigmas:
                 noisy = noise.add_noise(key, test[:num_probe_images], sigma)
                 moments = moments_of_told(run.noise_denoiser, probe_key, noisy, sigma, **probing)
-                slopes.append(moments.slope())
+                found["identity"].append(moments.slope())
                 advance(f"{name}: Jacobian probes")
-            found["identity"] = slopes
             mse = 10 ** (-found["test"].T / 10)
             found["mse_slope"] = identities.mse_slope(mse, sigmas=sigmas)[:, 0]  # not the slope of the mean PSNR
             found |= {f"{curve}_slope": performance.local_slope(levels, found[curve]) for curve in ("test", "wiener")}
