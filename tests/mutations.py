@@ -50,7 +50,7 @@ MUTATIONS = {  # file of gahr, and the tests that must find a mistake in it -> w
     ("denoiser.py", "test_denoiser.py"): {
         "the residual has the wrong sign": ("return noisy - self.model", "return noisy + self.model"),
     },
-    ("objectives/denoising.py", "test_training.py"): {
+    ("objectives/denoising.py", "test_objectives.py"): {
         "the weights are 1 / sigma in place of 1 / sigma^2": ("sigma**-2", "sigma**-1"),
     },
     ("training.py", "test_training.py"): {
