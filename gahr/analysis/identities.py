@@ -69,13 +69,14 @@ class Card(NamedTuple):
     """One row per noise level, each field (S, 2): mean over images and its standard error."""
 
     sigma: Array  # (S,) image units
-    psnr: Array  # this and all below but the slopes as in CardValues
+    psnr: Array  # this and all below but ratio and slopes as in CardValues
     mse: Array
     sure: Array
     sure_error: Array
     trace: Array
     excess: Array
     energy: Array
+    ratio: Array  # E tr J / E mse: 1 for an exact one
     slope: Array  # E |J|_F^2 / E tr J: measured_slope of an exact one
     measured_slope: Array  # PSNR slope of the mean mse, not the slope of the mean psnr (`mse_slope`)
     asymmetry: Array
@@ -136,12 +137,11 @@ def card_of(values: CardValues, *, sigmas: Array) -> Card:
     sigmas = check_levels(sigmas)
     if values.psnr.ndim != 2 or len(values.psnr) != len(sigmas) or values.psnr.shape[1] < 2:
         raise ValueError(f"a card needs values ({len(sigmas)}, N) of two images at least, got {values.psnr.shape}")
-    ratio = values.energy.mean(1) / values.trace.mean(1)
-    spread = (values.energy - ratio[:, None] * values.trace) / values.trace.mean(1)[:, None]
     summary = {name: jnp.stack([per.mean(1), _standard_error(per.T)], -1) for name, per in values._asdict().items()}
     return Card(
         sigma=sigmas,
-        slope=jnp.stack([ratio, _standard_error(spread.T)], -1),
+        ratio=_ratio_of_means(values.trace, values.mse),
+        slope=_ratio_of_means(values.energy, values.trace),
         measured_slope=mse_slope(values.mse * sigmas[:, None] ** 2, sigmas=sigmas),
         **summary,
     )
@@ -175,6 +175,13 @@ def card_lines(card: Card) -> list[str]:
         cells = (f"{float(mean):.3g} +- {float(error):.1g}" for mean, error in field)
         lines.append(f"{name:20}" + "".join(f"{cell:>18}" for cell in cells))
     return lines
+
+
+def _ratio_of_means(values: Array, others: Array) -> Array:
+    """E a / E b over images and its standard error (delta method), (S, 2), of values (S, N)."""
+    ratio = values.mean(1) / others.mean(1)
+    parts = (values - ratio[:, None] * others) / others.mean(1)[:, None]
+    return jnp.stack([ratio, _standard_error(parts.T)], -1)
 
 
 def _standard_error(values: Array) -> Array:
