@@ -13,7 +13,7 @@ Arguments, after the colon:
 
 from gahr.config import base, calpha, parse_arg, require_positive
 
-ANALYSIS = {"smoke": dict(num_bases=1, num_images=8), "laptop": dict(num_bases=8, num_images=256)}
+ANALYSIS = {"smoke": dict(num_bases=1, num_images=4), "laptop": dict(num_bases=8, num_images=256)}
 # Directions from the paper's figure 17, which gives no numbers; the sizes were set before the first run.
 MARKS = dict(preserved_energy=0.95, psnr_rise=0.1, dimension_ratio=0.95)
 

@@ -13,7 +13,7 @@ The paper's images are 40x40 and its network the BF-CNN; here the UNet of the ot
 from gahr.config import base, parse_arg
 
 SIGMA = dict(ray=0.04, waves=0.08)  # the paper's
-ANALYSIS = {"smoke": dict(num_bases=1, num_images=8), "laptop": dict(num_bases=4, num_images=256)}
+ANALYSIS = {"smoke": dict(num_bases=1, num_images=4, num_levels=8), "laptop": dict(num_bases=4, num_images=256)}
 # The paper shows e_1 nearly x / |x| and unit slope over most of the range; set before the first run.
 MARKS = dict(overlap=0.9, slope_within=0.1)
 

@@ -47,7 +47,7 @@ TRANSITION = {"smoke": dict(num_images=4, num_levels=8)}
 SAMPLER = dict(growing=True, sigma_stop=0.01)
 TWINS = {
     "paper": dict(num_samples=128),
-    "smoke": dict(num_samples=8, max_steps=150) | SAMPLER,
+    "smoke": dict(num_samples=6, max_steps=100, frame_every=20) | SAMPLER,
 }
 BELONGS = {"calpha": ("alpha",), "disks": (), "file": ("path", "split", "num_test", "channels")}  # arguments of data=
 # Asked for only where they apply: copies where N = 1 and one of 10 to 30 are among the sizes, the marks at the largest

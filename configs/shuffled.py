@@ -13,7 +13,7 @@ Arguments, after the colon:
 from gahr.config import base, calpha, parse_arg, require_positive
 
 ANALYSIS = {
-    "smoke": dict(num_bases=1, num_images=8, wiener_images=64),
+    "smoke": dict(num_bases=1, num_images=4, wiener_images=32, num_levels=8),
     "laptop": dict(num_bases=4, num_images=256, wiener_images=20_000),
 }
 # The paper's figure shows a far lower curve with a much lower slope; the sizes were set before the first run.

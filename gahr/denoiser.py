@@ -63,8 +63,12 @@ class _Denoise:
 
 
 def at(noise_denoiser: NoiseDenoiser, sigma: Array) -> Denoiser:
-    """Denoiser for one noise level: y -> noise_denoiser(y, sigma), sigma in image units."""
-    return lambda noisy: noise_denoiser(noisy, sigma)
+    """Denoiser for one noise level: y -> noise_denoiser(y, sigma), sigma in image units; a pytree, as `bind` makes."""
+    return Partial(_at, as_argument(noise_denoiser), sigma)
+
+
+def _at(noise_denoiser: NoiseDenoiser, sigma: Array, noisy: Array) -> Array:
+    return noise_denoiser(noisy, sigma)
 
 
 def blind(denoiser: Denoiser) -> NoiseDenoiser:

@@ -1,4 +1,4 @@
-"""The card study: marks that tell exact denoisers from others, the known KL integral, and the command."""
+"""The card study: marks that tell exact denoisers from others, the known KL integral, and published networks."""
 
 import runpy
 from pathlib import Path
@@ -8,9 +8,11 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from jax.tree_util import Partial
+from matplotlib import pyplot as plt
 from safetensors.numpy import save_file
 
-from gahr import experiment, noise
+from gahr import noise
+from gahr.analysis import identities
 from gahr.classical.analytic import fit_gaussian
 from gahr.data import files
 from gahr.experiment.progress import Progress
@@ -80,9 +82,9 @@ def test_marks_are_missed_by_a_denoiser_that_is_not_exact(arrays):
 
 def test_the_error_of_a_ratio_of_means_is_that_of_any_ratio():
     others = np.exp(np.random.default_rng(0).normal(size=(500, 200)))  # 500 cards of 200 images
-    np.testing.assert_allclose(analysis._ratio_of_means(2 * others, others), [[2, 0]] * 500, atol=1e-6)
+    np.testing.assert_allclose(identities._ratio_of_means(2 * others, others), [[2, 0]] * 500, atol=1e-6)
     values = 2 * others + others * np.random.default_rng(1).normal(size=others.shape)
-    ratio, error = analysis._ratio_of_means(values, others).T
+    ratio, error = identities._ratio_of_means(values, others).T
     assert np.sqrt(np.mean(error**2)) == pytest.approx(float(np.std(ratio)), rel=0.1)
 
 
@@ -127,34 +129,28 @@ def test_crops_are_different_parts_of_the_picture():
         files.crops(path, size=510, number=2000)
 
 
-def test_options_that_cannot_be_are_named():
-    for field, value in dict(num_images=1, num_levels=1, lowest_db=50.0, weights="none.npz").items():
-        with pytest.raises(ValueError, match=f"{field}(:| must)"):
-            STUDY.analyze(**{field: value})
+def test_published_networks_are_given_crops_of_their_channels(tmp_path, monkeypatch):
+    model, files_of = BFCNN(features=3, num_layers=3), {name: tmp_path / f"{name}.safetensors" for name in "abc"}
+    for file, channels in zip(files_of.values(), (3, 3, 1), strict=True):
+        save_file(published.export(model, initialize(model, KEY, (8, 8, channels))), file)
+
+    def subjects(networks, clean, fitted, key):
+        assert list(networks) == ["a", "b"]
+        assert networks["b"](clean, 0.1).shape == clean.shape == (8, 6, 6, 3)
+        assert fitted.shape == (64, 6, 6, 3)
+        raise StopIteration
+
+    monkeypatch.setattr(analysis, "_subjects", subjects)
+    made = config(f"weights={files_of['a']}+{files_of['b']},size=6,scale=smoke")
+    assert list(made.runs) == []
+    with Progress() as progress:
+        with pytest.raises(StopIteration):
+            STUDY.analyze(**made.study.analysis)({}, KEY, progress=progress)
+        with pytest.raises(ValueError, match="different channels: a 3, c 1"):
+            STUDY.analyze(weights=f"{files_of['a']}+{files_of['c']}")({}, KEY, progress=progress)
 
 
-def test_published_colour_networks_side_by_side(tmp_path):
-    for name, channels in (("one", 3), ("two", 3), ("grey", 1)):
-        model = BFCNN(features=3, num_layers=3)
-        variables = initialize(model, jax.random.key(0), (8, 8, channels))
-        save_file(published.export(model, variables), tmp_path / f"{name}.safetensors")
-    one, two, grey = (tmp_path / f"{name}.safetensors" for name in ("one", "two", "grey"))
-    made = config(f"weights={one}+{two},size=6,scale=smoke")
-    experiment.train(made, tmp_path / "run")  # nothing
-    names = {check.name for check in experiment.study(made, tmp_path / "run")}
-    assert {"one: |J|^2 / tr J", "two: |J|^2 / tr J", "mixture, exact: |J|^2 / tr J"} <= names
-    assert (tmp_path / "run" / "figures" / "card.pdf").stat().st_size > 10_000
-    with np.load(tmp_path / "run" / "study.npz") as arrays:
-        assert arrays["shape"].tolist() == [6, 6, 3]
-        assert np.isfinite(arrays["one/mse"]).all()
-    with pytest.raises(ValueError, match="holds no run"):
-        experiment.load_denoiser(tmp_path / "run")
-    with Progress() as progress, pytest.raises(ValueError, match="different channels: one 3, grey 1"):
-        STUDY.analyze(weights=f"{one}+{grey}")({}, KEY, progress=progress)
-
-
-def test_the_config_trains_a_network_only_where_no_weights_are_given():
-    assert list(config("scale=smoke").runs) == ["alpha3"]
-    assert len(config("scale=laptop,weights=a.npz+b.npz").runs) == 0
-    with pytest.raises(ValueError, match="size must be a positive"):
-        config("weights=a.npz,size=0")
+def test_the_figure_is_drawn(arrays):
+    figure = STUDY.draw(arrays, title="title")
+    figure.canvas.draw()
+    plt.close(figure)

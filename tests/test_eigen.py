@@ -93,6 +93,7 @@ def test_singular_vectors_of_a_map_between_different_shapes_against_scipy():
     found = eigen.top_singular_basis(linear(matrix), NOISY, 8, key=KEY, tolerance=1e-4)
     np.testing.assert_allclose(found.values, values[::-1], rtol=1e-4)
     assert (found.left.shape, found.right.shape) == ((8, 30), (8, *SHAPE))
+    assert found.residuals.max() <= 1e-4 * values.max()
     rows = found.right.reshape(8, -1)
     np.testing.assert_allclose(jnp.abs(jnp.sum(found.left * left.T[::-1], 1)), 1, atol=1e-3)
     np.testing.assert_allclose(jnp.abs(jnp.sum(rows * right[::-1], 1)), 1, atol=1e-3)

@@ -60,6 +60,7 @@ def test_published_weights_of_a_colour_network_and_image_files(tmp_path):
     image = tmp_path / "image.png"
     Image.fromarray(np.random.default_rng(0).integers(0, 255, (40, 30, 3), np.uint8)).save(image)
     made = config(f"weights={weights},image={image},size=8")
+    assert list(made.runs) == []
     experiment.train(made, tmp_path / "run")  # nothing
     checks = experiment.study(made, tmp_path / "run")
     assert len(checks) == 16
@@ -68,21 +69,6 @@ def test_published_weights_of_a_colour_network_and_image_files(tmp_path):
     with np.load(tmp_path / "run" / "study.npz") as arrays:
         np.testing.assert_array_equal(arrays["clean"], files.read_image(image, size=8, channels=3))
         assert arrays["shrinkage"].shape == (8 * 8 * 3,)
-
-
-def test_options_that_cannot_be_are_named():
-    for field, value in dict(sigma=0.0, num_vectors=0, size=1, image="none.png").items():
-        with pytest.raises(ValueError, match=f"{field}(:| must)"):
-            STUDY.analyze(**{field: value})
-
-
-def test_the_config_trains_a_network_only_where_no_weights_are_given():
-    assert list(config("scale=smoke").runs) == ["alpha3"]
-    given = config("scale=smoke,weights=file.npz")
-    assert len(given.runs) == 0
-    assert experiment.chosen(given) == []
-    with pytest.raises(ValueError, match="sigma"):
-        config("sigma=0")
 
 
 def test_an_image_file_is_cropped_to_the_middle_and_averaged_over_channels(tmp_path):
@@ -103,7 +89,3 @@ def test_an_image_file_is_cropped_to_the_middle_and_averaged_over_channels(tmp_p
     Image.fromarray(np.linspace(0, 65_535, 64).astype(np.uint16).reshape(8, 8)).save(tmp_path / "deep.png")
     with pytest.raises(ValueError, match=r"deep\.png .* more than 8 bits"):  # Pillow would clip it to white
         files.read_image(tmp_path / "deep.png")
-
-
-def test_the_photograph_is_there():
-    assert files.read_image(files.photograph(), size=16).shape == (16, 16, 1)

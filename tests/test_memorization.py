@@ -20,14 +20,13 @@ from gahr.studies.shared.families import estimate, families, nearest_size, over_
 from gahr.studies.shared.study import Run
 from gahr.studies.twins.analysis import expected_steps
 
-ROOT = Path(__file__).parent.parent
 SIZE = 8
 KEY = jax.random.key(0)
 STREAM = {"a": 1, "b": 2, "test": 3}
 
 
 def config(argument):
-    return runpy.run_path(str(ROOT / "configs" / "memorization.py"))["get_config"](argument)
+    return runpy.run_path(str(Path(__file__).parent.parent / "configs" / "memorization.py"))["get_config"](argument)
 
 
 def images(subset, number):
@@ -230,7 +229,7 @@ def test_smoke_run_end_to_end_draws_both_figures(tmp_path):
         assert (tmp_path / f"study_{name}.npz").exists()
         assert f"figures/{name}.png" in (tmp_path / "report.md").read_text()
     with np.load(tmp_path / "study_twins.npz") as stored:
-        assert np.all(stored["size8_features8/steps"] > 0)
+        assert np.all(stored["size 8, features 8/steps"] > 0)
     results = json.loads((tmp_path / "results.json").read_text())
     assert results["study"] == "transition+twins"
     assert len(results["checks"]) == len(checks)

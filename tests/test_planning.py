@@ -4,11 +4,13 @@ import json
 import re
 
 import jax
+import jax.numpy as jnp
 import pytest
 from test_config import get_config
 
 from gahr.experiment import build
 from gahr.experiment.planning import plan
+from gahr.models.layers import initialize
 
 
 def changed(section, field, value, arg="scale=smoke"):
@@ -127,6 +129,14 @@ def test_infinite_weights_are_refused_where_sigma_reaches_zero(tmp_path):
                 plan(config, tmp_path)
             config.runs.alpha3.objective["sigma" if law["law"] == "fixed" else "sigma_min"] = 0.01
             plan(config, tmp_path)
+
+
+def test_initial_values_are_drawn_from_the_key_of_no_step(tmp_path):
+    parts = plan(get_config("scale=smoke"), tmp_path).runs["alpha3"]
+    found = jax.tree.leaves(build.new_state(parts).params)
+    for step in range(3):
+        others = initialize(parts.model, jax.random.fold_in(parts.key, step), parts.dataset.shape)["params"]
+        assert not any(jnp.any(a == b) for a, b in zip(found, jax.tree.leaves(others), strict=True) if a.ndim > 1)
 
 
 def test_another_network_by_its_name_alone_drops_the_fields_it_has_not(tmp_path):

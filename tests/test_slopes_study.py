@@ -72,14 +72,3 @@ def test_marks_are_held_against_slope_gain_and_gap(arrays):
     figure = slopes.STUDY.draw(arrays, title="title")
     figure.canvas.draw()
     plt.close(figure)
-
-
-def test_options_that_leave_no_slope_are_named():
-    for options, field in (
-        (dict(num_levels=1), "num_levels"),
-        (dict(num_images=1), "num_images"),
-        (dict(num_probes=0), "num_probes"),
-        (dict(fit_between=(33.0, 34.0)), "fit_between"),
-    ):
-        with pytest.raises(ValueError, match=f"{field} must"):
-            slopes.STUDY.analyze(**options)

@@ -1,7 +1,7 @@
 """Identities that an exact MMSE denoiser obeys, so that a trained one can be held against them."""
 
 import functools
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -11,19 +11,10 @@ from gahr.analysis.checks import check_image, check_images, check_levels
 from gahr.analysis.integrals import KLIntegral, kl_integral, log_likelihood  # noqa: F401, identities as well
 from gahr.analysis.probes import asymmetry, jacobian_moments
 from gahr.blocks import in_chunks
-from gahr.types import Array, Denoiser, Key, Sharding
+from gahr.types import Array, Denoiser, Key
 
 
-def sure(
-    denoiser: Denoiser,
-    key: Key,
-    noisy: Array,
-    *,
-    sigma: float,
-    num_probes: int | None = 4,
-    chunk: int = 8,
-    sharding: Sharding | None = None,
-) -> Array:
+def sure(denoiser: Denoiser, key: Key, noisy: Array, *, sigma: float, **probing: Any) -> Array:
     """Stein's unbiased risk estimate of the mean squared error, from noisy images alone.
 
     (|y - D(y)|^2 + 2 sigma^2 tr J) / d - sigma^2, whose mean over the noise is E |x - D(y)|^2 / d for any weakly
@@ -34,16 +25,16 @@ def sure(
       key: random key of the probes.
       noisy: images (N, H, W, C) with white Gaussian noise.
       sigma: its standard deviation, image units.
-      num_probes, chunk, sharding: for tr J, as in `jacobian_moments`; None probes are exact.
+      probing: num_probes, chunk and sharding of `jacobian_moments` for tr J; num_probes=None is exact.
 
     Returns:
       Estimates (N,), squared image units per pixel; single ones may be negative.
 
     Reference: Stein (1981); Ramani, Blu and Unser (2008), IEEE Transactions on Image Processing 17, 1540-1554.
     """
-    trace = jacobian_moments(denoiser, key, noisy, num_probes=num_probes, chunk=chunk, sharding=sharding).trace
+    trace = jacobian_moments(denoiser, key, noisy, **probing).trace
     noisy = jnp.asarray(noisy)
-    denoised = in_chunks(denoiser, noisy, chunk=len(noisy), sharding=sharding)
+    denoised = in_chunks(denoiser, noisy, chunk=len(noisy), sharding=probing.get("sharding"))
     return metrics.mse(noisy, denoised) + 2 * sigma**2 * trace / noisy[0].size - sigma**2
 
 
@@ -78,13 +69,14 @@ class Card(NamedTuple):
     """One row per noise level, each field (S, 2): mean over images and its standard error."""
 
     sigma: Array  # (S,) image units
-    psnr: Array  # this and all below but the slopes as in CardValues
+    psnr: Array  # this and all below but ratio and slopes as in CardValues
     mse: Array
     sure: Array
     sure_error: Array
     trace: Array
     excess: Array
     energy: Array
+    ratio: Array  # E tr J / E mse: 1 for an exact one
     slope: Array  # E |J|_F^2 / E tr J: measured_slope of an exact one
     measured_slope: Array  # PSNR slope of the mean mse, not the slope of the mean psnr (`mse_slope`)
     asymmetry: Array
@@ -92,16 +84,7 @@ class Card(NamedTuple):
     linearity_error: Array
 
 
-def card(
-    denoiser: Denoiser,
-    key: Key,
-    clean: Array,
-    *,
-    sigmas: Array,
-    num_probes: int = 4,
-    chunk: int = 8,
-    sharding: Sharding | None = None,
-) -> Card:
+def card(denoiser: Denoiser, key: Key, clean: Array, *, sigmas: Array, **probing: Any) -> Card:
     """Every identity at once: how near a denoiser is to an exact MMSE denoiser.
 
     Args:
@@ -110,7 +93,7 @@ def card(
       key: random key; image i meets the same noise sigma z_i at every level.
       clean: images (N, H, W, C), N >= 2.
       sigmas: noise levels (S,), S >= 2, image units, increasing or decreasing.
-      num_probes, chunk, sharding: as in `jacobian_moments`.
+      probing: num_probes, chunk and sharding of `jacobian_moments` and `asymmetry`.
 
     Returns:
       Card; `card_lines` makes a table of it.
@@ -118,28 +101,17 @@ def card(
     Raises:
       ValueError: fewer than two images or levels, or images or a denoiser that `jacobian_moments` refuses.
     """
-    clean = check_images(denoiser, clean, num_probes=num_probes, chunk=chunk)
+    clean = check_images(denoiser, clean, num_probes=probing.get("num_probes"), chunk=probing.get("chunk"))
     sigmas = check_levels(sigmas)
-    options = dict(num_probes=num_probes, chunk=chunk, sharding=sharding)
-    at_level = functools.partial(card_values, denoiser, key, clean, **options)
-    return card_of(jax.lax.map(lambda sigma: at_level(sigma=sigma), sigmas), sigmas=sigmas)
+    values = jax.lax.map(lambda sigma: card_values(denoiser, key, clean, sigma=sigma, **probing), sigmas)
+    return card_of(values, sigmas=sigmas)
 
 
-def card_values(
-    denoiser: Denoiser,
-    key: Key,
-    clean: Array,
-    *,
-    sigma: Array,
-    num_probes: int = 4,
-    chunk: int = 8,
-    sharding: Sharding | None = None,
-) -> CardValues:
+def card_values(denoiser: Denoiser, key: Key, clean: Array, *, sigma: Array, **probing: Any) -> CardValues:
     """One level of `card`, (N,) each; of a denoiser told sigma, with `gahr.denoiser.at`. Args, errors: as `card`."""
     clean = check_images(denoiser, clean)
     key_probes = jax.random.fold_in(key, len(clean))
-    probing = dict(num_probes=num_probes, chunk=chunk, sharding=sharding)
-    spread = functools.partial(in_chunks, chunk=len(clean), sharding=sharding)
+    spread = functools.partial(in_chunks, chunk=len(clean), sharding=probing.get("sharding"))
     noisy = clean + sigma * noise.standard_normal(key, clean)
     denoised = spread(denoiser, noisy)
     units = clean[0].size / sigma**2
@@ -165,12 +137,11 @@ def card_of(values: CardValues, *, sigmas: Array) -> Card:
     sigmas = check_levels(sigmas)
     if values.psnr.ndim != 2 or len(values.psnr) != len(sigmas) or values.psnr.shape[1] < 2:
         raise ValueError(f"a card needs values ({len(sigmas)}, N) of two images at least, got {values.psnr.shape}")
-    ratio = values.energy.mean(1) / values.trace.mean(1)
-    spread = (values.energy - ratio[:, None] * values.trace) / values.trace.mean(1)[:, None]
     summary = {name: jnp.stack([per.mean(1), _standard_error(per.T)], -1) for name, per in values._asdict().items()}
     return Card(
         sigma=sigmas,
-        slope=jnp.stack([ratio, _standard_error(spread.T)], -1),
+        ratio=_ratio_of_means(values.trace, values.mse),
+        slope=_ratio_of_means(values.energy, values.trace),
         measured_slope=mse_slope(values.mse * sigmas[:, None] ** 2, sigmas=sigmas),
         **summary,
     )
@@ -204,6 +175,13 @@ def card_lines(card: Card) -> list[str]:
         cells = (f"{float(mean):.3g} +- {float(error):.1g}" for mean, error in field)
         lines.append(f"{name:20}" + "".join(f"{cell:>18}" for cell in cells))
     return lines
+
+
+def _ratio_of_means(values: Array, others: Array) -> Array:
+    """E a / E b over images and its standard error (delta method), (S, 2), of values (S, N)."""
+    ratio = values.mean(1) / others.mean(1)
+    parts = (values - ratio[:, None] * others) / others.mean(1)[:, None]
+    return jnp.stack([ratio, _standard_error(parts.T)], -1)
 
 
 def _standard_error(values: Array) -> Array:

@@ -27,12 +27,7 @@ class SingularBasis(NamedTuple):
 
 
 def jacobian(
-    denoiser: Denoiser,
-    noisy: Array,
-    *,
-    chunk: int = 64,
-    sharding: Sharding | None = None,
-    reach: int | None = None,
+    denoiser: Denoiser, noisy: Array, *, chunk: int = 64, sharding: Sharding | None = None, reach: int | None = None
 ) -> Array:
     """Jacobian J[i, j] = dD_i / dy_j at one noisy image.
 
@@ -73,12 +68,7 @@ def jacobian(
 
 
 def columns(
-    denoiser: Denoiser,
-    noisy: Array,
-    indices: Array,
-    *,
-    chunk: int = 64,
-    sharding: Sharding | None = None,
+    denoiser: Denoiser, noisy: Array, indices: Array, *, chunk: int = 64, sharding: Sharding | None = None
 ) -> Array:
     """Some columns of the Jacobian, (n, d): row i is the derivative by pixel indices[i] of noisy.ravel().
 
@@ -89,12 +79,7 @@ def columns(
 
 
 def _push_colours(
-    denoiser: Denoiser,
-    noisy: Array,
-    colours: Array,
-    numbers: Array,
-    chunk: int,
-    sharding: Sharding | None,
+    denoiser: Denoiser, noisy: Array, colours: Array, numbers: Array, chunk: int, sharding: Sharding | None
 ) -> Array:
     """Sums (n, d) of columns: row i is that of the pixels j with colours[j] = numbers[i]."""
     _, push = jax.linearize(denoiser, noisy)
@@ -107,12 +92,7 @@ def _push_colours(
 
 
 def eigenbasis(
-    denoiser: Denoiser,
-    noisy: Array,
-    *,
-    chunk: int = 64,
-    sharding: Sharding | None = None,
-    reach: int | None = None,
+    denoiser: Denoiser, noisy: Array, *, chunk: int = 64, sharding: Sharding | None = None, reach: int | None = None
 ) -> Eigenbasis:
     """Basis a denoiser shrinks in at one noisy image: all d eigenvectors of the symmetric part of J.
 

@@ -1,9 +1,10 @@
 """Block Krylov spaces: the leading eigenpairs of a symmetric operator S from products with it alone.
 
-span{X, S X, S^2 X, ...} from a random block X is kept whole and orthogonal: `start`, then `step` with the values of S
-on `block` until `finished`. Rows are vectors of d numbers.
+span{X, S X, S^2 X, ...} from a random block X is kept whole and orthogonal: `step` with the values of S on `block`
+until `finished`. Rows are vectors of d numbers.
 """
 
+import functools
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -33,59 +34,45 @@ class Pairs(NamedTuple):
     next_residual: Array  # ()
 
 
-class Search(NamedTuple):
+class Memory(NamedTuple):
     space: Space
-    block: Array  # (b, d) orthonormal: what S is applied to next
-    pairs: Pairs
     fresh: Array  # () the row of the basis from which a fresh block was followed; their number m where none was
     before: Array  # (k,) Ritz values when it was added
-    finished: Array  # () bool
-    num_products: Array  # () so far; the next go to the rows from here
     key: Key
 
 
-def start(
-    key: Key, k: int, size: int, *, block: int, max_products: int | None, dtype: jnp.dtype = jnp.float32
-) -> tuple[Search, int]:
-    """The search for k of `size` dimensions before its first step, and the products at which it is to end."""
-    block, limit = min(block, size), 10 * k + 100 if max_products is None else max_products
-    limit = -(-min(max(limit, k), size) // block) * block
-    key, first = jax.random.split(key)
-    space = Space(
-        *(jnp.zeros((limit, size), dtype) for _ in range(2)), jnp.zeros((limit, limit), dtype), jnp.zeros(limit, bool)
-    )
-    none, fresh = jnp.full(k, jnp.inf, dtype), jnp.asarray(limit, jnp.int32)
-    rows = random_block(first, block, size, dtype)
-    return Search(
-        space, rows, no_pairs(k, size, dtype), fresh, none, jnp.array(False), jnp.zeros((), jnp.int32), key
-    ), limit
+class State(NamedTuple):
+    block: Array  # (b, d) orthonormal: what S is applied to next
+    pairs: Pairs
+    memory: Memory  # of no rows where a method needs none
+    finished: Array  # () bool
+    num_products: Array  # () so far; with the memory also the first row that is not filled
 
 
-def random_block(key: Key, number: int, size: int, dtype: jnp.dtype) -> Array:
-    """Orthonormal rows (number, size) of a random subspace."""
-    return jnp.linalg.qr(jax.random.normal(key, (size, number), dtype))[0].T
+def start(block: Array, k: int, *, key: Key, capacity: int) -> State:
+    """The search for k pairs from a block (b, d), with memory for a basis of m = `capacity` rows."""
+    m, d, zeros = capacity, block.shape[1], functools.partial(jnp.zeros, dtype=block.dtype)
+    none = functools.partial(jnp.full, k, jnp.inf, block.dtype)  # never one buffer twice: they are donated
+    space = Space(zeros((m, d)), zeros((m, d)), zeros((m, m)), zeros(m, dtype=bool))
+    memory = Memory(space, jnp.asarray(m, jnp.int32), none(), key)
+    pairs = Pairs(zeros(k), zeros((k, d)), none(), zeros(()), zeros(()))
+    return State(block, pairs, memory, jnp.array(False), jnp.zeros((), jnp.int32))
 
 
-def no_pairs(k: int, size: int, dtype: jnp.dtype) -> Pairs:
-    """Pairs before the first step."""
-    zero = jnp.zeros((), dtype)
-    return Pairs(jnp.zeros(k, dtype), jnp.zeros((k, size), dtype), jnp.full(k, jnp.inf, dtype), zero, zero)
-
-
-def step(search: Search, images: Array, allowed: Callable[[Array], Array]) -> Search:
+def step(state: State, images: Array, allowed: Callable[[Array], Array]) -> State:
     """Add the block and the values of S on it, find the Ritz pairs, choose the next block.
 
     A block finds as many copies of an equal eigenvalue as it has vectors. Hence, once the pairs have converged, a
     fresh random block is followed until what it leads to is clearly below them, and again until that changes nothing.
 
     Args:
-      search: where it stands.
-      images: S's values on `search.block`, (b, d).
+      state: where the search stands.
+      images: the values of S on its block, (b, d).
       allowed: Ritz values, the largest first -> residuals with which they count as converged.
     """
-    k, number, fresh = len(search.before), len(search.block), search.fresh
-    space = expand(search.space, search.block, images, search.num_products)
-    end = search.num_products + number
+    (k, number), (space, fresh, before, key) = (len(state.pairs.values), len(images)), state.memory
+    space = expand(space, state.block, images, state.num_products)
+    end = state.num_products + number
     pairs = ritz(space, k, fresh)
     limit = allowed(jnp.append(pairs.values, pairs.next_value))
     converged = jnp.all(pairs.residuals <= limit[:-1]) & (space.filled.sum() >= k)
@@ -94,18 +81,11 @@ def step(search: Search, images: Array, allowed: Callable[[Array], Array]) -> Se
     settled = below | (pairs.next_residual <= limit[-1]) | as_long
     followed = (end - fresh >= _STEPS * number) & settled
     ready = converged & (followed | (fresh == len(space.basis)))
-    key, subkey = jax.random.split(search.key)
+    key, subkey = jax.random.split(key)
     random = jax.random.normal(subkey, images.shape, images.dtype)
-    return Search(
-        space,
-        next_block(space, jnp.where(ready, random, images), random),
-        pairs,
-        jnp.where(ready, end, fresh),
-        jnp.where(ready, pairs.values, search.before),
-        ready & jnp.all(jnp.abs(pairs.values - search.before) <= limit[:-1]),
-        end,
-        key,
-    )
+    block = next_block(space, jnp.where(ready, random, images), random)
+    memory = Memory(space, jnp.where(ready, end, fresh), jnp.where(ready, pairs.values, before), key)
+    return State(block, pairs, memory, ready & jnp.all(jnp.abs(pairs.values - before) <= limit[:-1]), end)
 
 
 def expand(space: Space, block: Array, images: Array, at: Array) -> Space:

@@ -79,13 +79,7 @@ def _pushed(denoiser: Denoiser, image: Array, key: Key, num_probes: int) -> tupl
 
 
 def asymmetry(
-    denoiser: Denoiser,
-    key: Key,
-    noisy: Array,
-    *,
-    num_probes: int = 4,
-    chunk: int = 8,
-    sharding: Sharding | None = None,
+    denoiser: Denoiser, key: Key, noisy: Array, *, num_probes: int = 4, chunk: int = 8, sharding: Sharding | None = None
 ) -> Array:
     """|J - J^T| / |J| per image (N,), from random probes: zero for an exact MMSE denoiser.
 

@@ -41,9 +41,18 @@ def memorization_index(nearest: Array, twins: Array, *, threshold: float = 0.95,
 
     Reference: Wilson (1927), Journal of the American Statistical Association 22, 209-212.
     """
+    from scipy import stats
+
     nearest, twins = _similarities(nearest, twins, 1, level)
     memorized = (nearest > threshold) & (nearest > twins)
-    return Memorization(_share(memorized, level), _median(nearest, level), _median(twins, level))
+    share = stats.binomtest(int(memorized.sum()), len(memorized)).proportion_ci(level, "wilson")
+    medians = [stats.quantile_test(values).confidence_interval(level) for values in (nearest, twins)]
+    if np.isnan(medians[0].low):
+        raise ValueError(f"{len(nearest)} samples are too few for a median's interval at level {level:g}")
+    values = memorized.mean(), np.median(nearest), np.median(twins)
+    return Memorization(
+        *(Interval(float(value), *map(float, ends)) for value, ends in zip(values, (share, *medians), strict=True))
+    )
 
 
 def _similarities(nearest: Array, twins: Array, ndim: int, level: float) -> tuple[np.ndarray, np.ndarray]:
@@ -56,22 +65,6 @@ def _similarities(nearest: Array, twins: Array, ndim: int, level: float) -> tupl
     if np.isnan(nearest).any() or np.isnan(twins).any():
         raise ValueError("the similarities hold NaN")
     return nearest, twins
-
-
-def _share(found: np.ndarray, level: float) -> Interval:
-    from scipy import stats
-
-    low, high = stats.binomtest(int(found.sum()), len(found)).proportion_ci(level, "wilson")
-    return Interval(float(found.mean()), float(low), float(high))
-
-
-def _median(values: np.ndarray, level: float) -> Interval:
-    from scipy import stats
-
-    low, high = stats.quantile_test(values).confidence_interval(level)
-    if np.isnan(low):
-        raise ValueError(f"{len(values)} samples are too few for a median's interval at level {level:g}")
-    return Interval(float(np.median(values)), float(low), float(high))
 
 
 def transition_point(

@@ -1,6 +1,6 @@
 """Posterior means in closed form, as functions (noisy, sigma) -> denoised."""
 
-import functools
+import dataclasses
 import math
 
 import jax
@@ -77,13 +77,20 @@ def points(images: Images, *, num_images: int | None = None, chunk: int = 1024) 
       NoiseDenoiser on images (..., H, W, C), sigma () or one per image (...,), positive; a pytree.
     """
     take, number = source(images, num_images=num_images)
-    return Partial(functools.partial(_mean_of_points, number, chunk), take)
+    return Partial(_MeanOfPoints(number, chunk), take)
 
 
-def _mean_of_points(number: int, chunk: int, take: Partial, noisy: Array, sigma: Array) -> Array:
-    flat = noisy.reshape(-1, math.prod(image_shape(take)))
-    variance = jnp.broadcast_to(jnp.square(sigma), noisy.shape[:-3]).reshape(-1, 1)
-    return _points_sums(number, chunk, take, flat, variance)[2].reshape(noisy.shape)
+@dataclasses.dataclass(frozen=True)
+class _MeanOfPoints:
+    """Compares equal for equal numbers, so that jitted functions serve all sets of one size."""
+
+    number: int
+    chunk: int
+
+    def __call__(self, take: Partial, noisy: Array, sigma: Array) -> Array:
+        flat = noisy.reshape(-1, math.prod(image_shape(take)))
+        variance = jnp.broadcast_to(jnp.square(sigma), noisy.shape[:-3]).reshape(-1, 1)
+        return _points_sums(self.number, self.chunk, take, flat, variance)[2].reshape(noisy.shape)
 
 
 def _points_sums(number: int, chunk: int, take: Partial, flat: Array, variance: Array) -> tuple[Array, Array, Array]:

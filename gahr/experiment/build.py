@@ -132,7 +132,8 @@ def section_of(model: Any) -> dict:
 
 def new_state(parts: Parts) -> training.TrainState:
     """State before the first step, on all devices."""
-    variables = initialize(parts.model, jax.random.fold_in(parts.key, 0), parts.dataset.shape)
+    key = jax.random.fold_in(parts.key, 2**32 - 1)  # of no step
+    variables = initialize(parts.model, key, parts.dataset.shape)
     state = training.init_state(variables, parts.recipe.optimizer, average=parts.recipe.average)
     return hosts.replicated(state)
 

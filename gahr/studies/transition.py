@@ -25,7 +25,7 @@ from gahr.studies.shared.families import (
     over_values,
     repeats,
 )
-from gahr.studies.shared.measures import curve_of_told
+from gahr.studies.shared.measures import counter, curve_of_told
 from gahr.studies.shared.options import input_levels, require_least
 from gahr.studies.shared.study import AtLeast, AtMost, Between, Check, Number, Run, Study
 from gahr.studies.shared.style import COLOURS, STYLE
@@ -59,14 +59,12 @@ def analyze(
         runs: Mapping[str, Run], key: Key, *, progress: Progress, sharding: Sharding | None = None
     ) -> dict[str, np.ndarray]:
         found, arrays = families(runs)
-        arrays["input_psnr"], done = levels, 0
+        arrays["input_psnr"], advance = levels, counter(progress, len(runs) // 2)
         for family, pairs in found.items():
             rows = []
-            for pair in pairs.values():
-                progress.check()
+            for number, pair in pairs.items():
                 rows.append(_measure(pair, key, metrics.sigma_of_input_psnr(levels), num_images, sharding))
-                done += 2
-                progress.update("PSNR curves", done, len(runs))
+                advance(f"{family}, N = {number:,}")
             stacked = jax.tree.map(lambda *values: jnp.stack(values), *rows) | {"set_sizes": np.array(list(pairs))}
             arrays |= {f"{family}/{name}": value for name, value in stacked.items()}
         return {quantity: np.asarray(value) for quantity, value in arrays.items()}
@@ -151,11 +149,7 @@ def check(
             name = f"{title}: slope of training PSNR at N = 1, 5-30 dB"
             checks.append(Check(name, "1 or more", slope, Between(slope_at_one)))
         for k, number in enumerate(sizes):
-            parts = {
-                "largest": np.abs(gap[:, k]).max(-1),
-                "30 dB": _at(levels, gap[:, k], 30),
-                "mean": mean[:, k],
-            }
+            parts = {"largest": np.abs(gap[:, k]).max(-1), "30 dB": _at(levels, gap[:, k], 30), "mean": mean[:, k]}
             name = f"{title}: own less twin's PSNR on training images, N = {number}, dB"
             mark = AtMost(gap_at_largest if number == sizes[-1] else None)
             checks.append(Check(name, "falls to 0", _over(parts), mark))

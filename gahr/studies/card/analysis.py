@@ -98,10 +98,8 @@ def analyze(
             for sigma in sigmas:
                 found.append(_values(subject.noise_denoiser, key, subject.clean, sigma, **options))
                 advance(name)
-            values = jax.tree.map(lambda *each: jnp.stack(each), *found)
-            card = identities.card_of(values, sigmas=sigmas)._asdict()
-            card["ratio"] = _ratio_of_means(values.trace, values.mse)
-            arrays |= {f"{name}/{field}": value for field, value in card.items()}
+            card = identities.card_of(jax.tree.map(lambda *each: jnp.stack(each), *found), sigmas=sigmas)
+            arrays |= {f"{name}/{field}": value for field, value in card._asdict().items()}
         arrays |= _divergences(subjects, normal_law, key, sigmas, advance)
         return {quantity: np.asarray(value) for quantity, value in arrays.items()}
 
@@ -127,13 +125,6 @@ def _values(
     # all images at a time: a loop of one turn is none, and XLA's CPU compiler makes convolutions fast outside of loops
     spread = dict(chunk=len(clean), sharding=sharding)
     return identities.card_values(at(noise_denoiser, sigma), key, clean, sigma=sigma, num_probes=num_probes, **spread)
-
-
-def _ratio_of_means(values: Array, others: Array) -> Array:
-    """E a / E b over the images and its standard error, to first order in theirs, (S, 2), of values (S, N)."""
-    ratio, mean = values.mean(1) / others.mean(1), others.mean(1)
-    departures = values - ratio[:, None] * others
-    return jnp.stack([ratio, departures.std(1, ddof=1) / values.shape[1] ** 0.5 / mean], -1)
 
 
 @jax.jit

@@ -7,11 +7,10 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.tree_util import Partial
 
 from gahr import metrics, noise
 from gahr.analysis import geometry, jacobian
-from gahr.denoiser import as_argument
+from gahr.denoiser import as_argument, at
 from gahr.studies.shared.measures import curve_of_told, denoise, whole_jacobian
 from gahr.studies.shared.study import Check, Estimate, Number
 from gahr.studies.shared.style import COLOURS, STYLE
@@ -57,7 +56,7 @@ def basis_arrays(
       sigma^2), asymmetry, overlap (of the 10 leading eigenvectors and left singular vectors) (n,), what `measure`
       finds; sigma; and the first image: clean, noisy, denoised (H, W, C).
     """
-    denoiser, found = Partial(_at, as_argument(noise_denoiser), sigma), []
+    denoiser, found = at(noise_denoiser, sigma), []
     noisy = noise.add_noise(key, clean[:num_bases], sigma)
     for i in range(len(noisy)):
         progress.check()
@@ -73,10 +72,6 @@ def basis_arrays(
         "denoised": denoise(denoiser, noisy[0]),
     }
     return {f"{name}/{quantity}": value for quantity, value in arrays.items()}
-
-
-def _at(noise_denoiser: NoiseDenoiser, sigma: Array, noisy: Array) -> Array:
-    return noise_denoiser(noisy, sigma)
 
 
 @jax.jit
