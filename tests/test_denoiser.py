@@ -28,7 +28,7 @@ def test_a_bound_network_subtracts_its_evaluation_mode_output(trained, noisy):
 
 
 def test_the_trained_network_removes_noise(denoiser, images):
-    clean = images(jax.random.key(1), 32)
+    clean = images(jax.random.key(1), 6)
     noisy = clean + 0.3 * jax.random.normal(jax.random.key(2), clean.shape)
     assert jnp.mean((denoiser(noisy) - clean) ** 2) < 0.5 * 0.3**2
 

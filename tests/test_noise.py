@@ -102,10 +102,12 @@ def test_image_i_gets_the_noise_of_its_number_times_its_sigma_whatever_the_batch
     key, clean = jax.random.key(5), jax.random.uniform(jax.random.key(6), (2, 3, 4, 6, 3))
     flat, sigma = clean.reshape(6, 4, 6, 3), np.array([0.0, 0.1, 2.0, 0.3, 0.4, 0.5])
     normal = np.stack([jax.random.normal(jax.random.fold_in(key, i), (4, 6, 3)) for i in range(6)])
-    add = jax.jit(noise.add_noise)
-    noisy = add(key, clean, sigma.reshape(2, 3))
+    add = noise.add_noise
+    noisy, some, one = jax.jit(
+        lambda clean: (add(key, clean, sigma.reshape(2, 3)), add(key, clean[0, :2], 0.3), add(key, clean[0, 0], 0.3))
+    )(clean)
     np.testing.assert_allclose(noisy.reshape(flat.shape), flat + sigma[:, None, None, None] * normal, atol=1e-6)
     np.testing.assert_array_equal(noisy[0, 0], clean[0, 0])
     assert noisy.dtype == jnp.float32
-    np.testing.assert_allclose(add(key, flat[:2], jnp.array(0.3)), flat[:2] + 0.3 * normal[:2], atol=1e-6)
-    np.testing.assert_allclose(add(key, flat[0], 0.3), flat[0] + 0.3 * jax.random.normal(key, (4, 6, 3)), atol=1e-6)
+    np.testing.assert_allclose(some, flat[:2] + 0.3 * normal[:2], atol=1e-6)
+    np.testing.assert_allclose(one, flat[0] + 0.3 * jax.random.normal(key, (4, 6, 3)), atol=1e-6)

@@ -234,6 +234,32 @@ def test_several_exponents_make_one_run_each(tmp_path):
         assert arrays["alpha2_5/test"].shape == (8, 8)
 
 
+def test_training_on_a_file_resumes_with_it_alone(tmp_path):
+    small_set, config = tmp_path / "faces.npy", make_config()
+    np.save(small_set, np.random.default_rng(6).integers(0, 256, (60, 16, 16), dtype=np.uint8))
+    config.runs.alpha3.data = dict(name="file", path=str(small_set), size=16, num_test=10, split="random")
+    config.runs.alpha3.set_size = 20
+    with pytest.raises(Interrupted):
+        experiment.train(config, tmp_path / "run", progress=StopAfter(1))
+    whole = np.load(small_set)
+    changed = whole.copy()
+    changed[50, 3, 3] ^= 1
+    np.save(small_set, changed)
+    with pytest.raises(ValueError, match=r"data\.digest was faces\.npy sha256:\w+, is faces\.npy sha256:"):
+        experiment.train(config, tmp_path / "run")
+    np.save(small_set, whole)
+    experiment.train(config, tmp_path / "run")
+    experiment.train(config, tmp_path / "uninterrupted")
+    weights = "alpha3/denoiser.safetensors"
+    assert (tmp_path / "run" / weights).read_bytes() == (tmp_path / "uninterrupted" / weights).read_bytes()
+    record = json.loads((tmp_path / "run" / "alpha3" / "metrics.jsonl").read_text().splitlines()[-1])
+    assert np.isfinite([record["train_psnr"], record["test_psnr"]]).all()
+    small_set.unlink()
+    noisy = jax.random.normal(jax.random.key(0), (16, 16, 1))
+    exported = experiment.load_denoiser(tmp_path / "run")(noisy)
+    np.testing.assert_array_equal(exported, experiment.load_denoiser(tmp_path / "run", step=20)(noisy))
+
+
 def test_command_survives_kill_and_termination(tmp_path):
     workdir = tmp_path / "run"
     options = ["--config", f"{ROOT / 'configs' / 'calpha.py'}:scale=smoke", "--config.runs.alpha3.optim.num_steps=600"]

@@ -180,16 +180,16 @@ def test_a_network_told_sigma_learns_the_variance_of_its_images():
 
 @pytest.mark.parametrize("field", ["params", "batch_stats", "average"])
 def test_a_state_that_is_not_finite_is_never_saved(tmp_path, field):
-    def step(state, key):  # infinite after step 2, though loss and gradient are not
-        value = {field: jnp.ones(3) / (1 - state.step)}
+    def step(state, key):  # infinite after step 7, though loss and gradient are not
+        value = {field: jnp.ones(3) / (6 - state.step)}
         return state._replace(step=state.step + 1, **value), {"loss": 1.0 * state.step, "gradient_norm": 1.0}
 
     records, checkpoints = [], Checkpoints(tmp_path)
     state = training.TrainState(jnp.array(0), jnp.ones(3), jnp.ones(3), jnp.ones(3), jnp.ones(3))
-    options = dict(name="alpha3", num_steps=2, batch_size=1, set_size=1, progress=Progress(), checkpoint_seconds=0.0)
+    options = dict(name="alpha3", num_steps=7, batch_size=1, set_size=1, progress=Progress(), checkpoint_seconds=0.0)
     evaluate = lambda state: {"train_psnr": 0.0, "test_psnr": 0.0}
-    message = "a parameter is not finite at step 2 of run alpha3; the last good checkpoint is step 1"
+    message = "a parameter is not finite at step 7 of run alpha3; the last good checkpoint is step 6"
     with pytest.raises(FloatingPointError, match=message):
         loop.fit(state, step, KEY, checkpoints=checkpoints, evaluate=evaluate, record=records.append, **options)
-    assert checkpoints.steps() == [1]
-    assert [record["step"] for record in records] == [1]
+    assert checkpoints.steps() == [6]
+    assert [record["step"] for record in records] == [1, 6]

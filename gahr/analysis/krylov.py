@@ -35,15 +35,15 @@ class Pairs(NamedTuple):
 
 
 class Memory(NamedTuple):
-    space: Space
+    space: Space  # spanned so far
     fresh: Array  # () the row of the basis from which a fresh block was followed; their number m where none was
     before: Array  # (k,) Ritz values when it was added
-    key: Key
+    key: Key  # of fresh blocks
 
 
 class State(NamedTuple):
     block: Array  # (b, d) orthonormal: what S is applied to next
-    pairs: Pairs
+    pairs: Pairs  # found so far
     memory: Memory  # of no rows where a method needs none
     finished: Array  # () bool
     num_products: Array  # () so far; with the memory also the first row that is not filled

@@ -15,7 +15,7 @@ from gahr.training import TrainState
 from gahr.types import Array, Key, PyTree
 
 _LOG_SECONDS = 5.0
-_TRIAL = 5  # steps that are timed, after the first
+_FIRST = 6  # steps until the first checkpoint, after which it is known how long a step takes
 
 
 def fit(
@@ -38,7 +38,7 @@ def fit(
     A checkpoint is written about every `checkpoint_seconds`, at the end and when a stop is asked for, and only of a
     state that is finite, as all its losses and gradients so far were. Logging and checkpoints never change what is
     computed. On several hosts all do the same at the same steps: how many steps make so many seconds is what the first
-    host has measured on the first ones, and a stop is heard where all agree on the step.
+    host has measured since the last checkpoint, and a stop is heard where all agree on the step.
 
     Args:
       state: state to start from, as new or as restored; its memory is reused.
@@ -68,33 +68,31 @@ def fit(
     compiled = compile_step(train_step, state, key)
     log = _Log(batch_size, set_size, step, record)
     pending: list[dict] = []
-    log_every = save_every = num_steps  # until the trial is over
-    trial = time.monotonic()
+    next_log, next_save = start + 1, start + _FIRST
+    began, since = time.monotonic(), start
     while step < num_steps:
         state, metrics = compiled(train_step, state, key)
         step += 1
         pending.append(metrics)
         if len(pending) > 1:
             jax.block_until_ready(pending[-2])  # one step ahead of the device, not more
-        if step == start + 1:
-            jax.block_until_ready(metrics)
-            trial = time.monotonic()
-        elif step == start + 1 + _TRIAL:
-            one = hosts.agree(max(time.monotonic() - trial, 1e-9) / _TRIAL)
-            log_every, save_every = (max(1, round(seconds / one)) for seconds in (_LOG_SECONDS, checkpoint_seconds))
         leave = hosts.stop_agreed(progress.stop_requested, step) or step == num_steps
-        save = leave or (step - start) % save_every == 0
-        if save or step == start + 1 or (step - start) % log_every == 0:
+        save = leave or step == next_save
+        if save or step == next_log:
             metrics = _finite(pending, name, step, checkpoints)
             if save and not _is_finite((state.params, state.batch_stats, state.average)):
                 raise _not_finite("a parameter is not finite", name, step, checkpoints)
+            one = hosts.agree(max(time.monotonic() - began, 1e-9) / (step - since))  # seconds of a step
             log(step, metrics, evaluate(state) if save or step == start + 1 else {})
-            pending = []
+            pending, next_log = [], step + max(1, round(_LOG_SECONDS / one))
         progress.update(name, step, num_steps, note=log.note)
         if save:
             checkpoints.save(state, step)
+            next_save = step + max(1, round(checkpoint_seconds / one))
         if leave and step < num_steps:
             raise Interrupted
+        if save or step == start + 1:  # neither of which says how long a step takes
+            began, since = time.monotonic(), step
     return state
 
 
