@@ -3,12 +3,16 @@
 import jax
 import jax.export
 import jax.numpy as jnp
+import optax
 import pytest
 
+from gahr import training
 from gahr.analysis import eigen, jacobian, performance
-from gahr.denoiser import bind
+from gahr.denoiser import bind, network_of
 from gahr.models.bfcnn import BFCNN
 from gahr.models.unet import UNet
+from gahr.objectives import denoising
+from gahr.sampling import blind
 
 KEY = jax.random.key(0)
 CLEAN = jax.ShapeDtypeStruct((3, 8, 8, 1), jnp.float32)
@@ -19,8 +23,23 @@ def bound(model):
     return bind(model, jax.eval_shape(model.init, KEY, CLEAN))
 
 
+def train(state, clean):
+    optimizer = optax.adam(1e-3)
+    network = network_of(UNet(features=4, num_blocks=1))
+    return training.make_train_step(network, optimizer, denoising.loss, lambda key: clean)(state, KEY)
+
+
+def sample(denoiser, clean):
+    sampler, keys = blind.sampler(), jax.random.split(KEY, len(clean))
+    return sampler.step(denoiser, keys, sampler.init(keys, clean.shape[1:]))
+
+
+VARIABLES = jax.eval_shape(UNet(features=4, num_blocks=1).init, KEY, CLEAN)
+STATE = jax.eval_shape(lambda variables: training.init_state(variables, optax.adam(1e-3)), VARIABLES)
 UNET, CNN = bound(UNet(features=4, num_blocks=1)), bound(BFCNN(features=4, num_layers=3))
 CASES = {  # function and the shapes of its arguments
+    "training step": (train, STATE, CLEAN),
+    "sampler step": (sample, UNET, CLEAN),
     "PSNR curve": (lambda d, x: performance.psnr_curve(d, KEY, x, sigmas=[0.1, 0.2], chunk=2).psnr, UNET, CLEAN),
     "Jacobian column": (lambda d, x: jacobian.columns(d, x[0], jnp.array([3])), CNN, CLEAN),
     "Krylov steps": (lambda d, x: eigen.top_eigenbasis(d, x[0], 2, key=KEY), CNN, CLEAN),
