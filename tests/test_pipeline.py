@@ -89,7 +89,7 @@ def test_load_denoiser_equals_the_last_checkpoint(finished):
     assert not jnp.array_equal(exported, noisy)
     with pytest.raises(ValueError, match="did you mean alpha3"):
         experiment.load_denoiser(workdir, run="alpha4")
-    with pytest.raises(ValueError, match=r"checkpoints of steps \[20\], not 7"):
+    with pytest.raises(ValueError, match=r"checkpoints of steps \[6, 20\], not 7"):
         experiment.load_denoiser(workdir, step=7)
 
 
