@@ -73,7 +73,13 @@ def test_a_field_that_does_not_fit_is_refused_and_named(tmp_path):
 
 
 def test_a_field_that_is_missing_is_named(tmp_path):
-    for section, field in (("data", "alpha"), ("data", "name"), ("optim", "num_steps"), ("model", "name")):
+    for section, field in [
+        ("data", "alpha"),
+        ("data", "name"),
+        ("optim", "num_steps"),
+        ("model", "name"),
+        ("objective", "name"),
+    ]:
         config = get_config("scale=smoke").unlock()
         del config.runs.alpha3[section][field]
         with pytest.raises(ValueError, match=rf"run alpha3: field {section}\.{field} is missing"):

@@ -59,9 +59,8 @@ def _build(seed: int, name: str, **section: Any) -> Parts:
     some = functools.partial(dataset.take, subset=subset, set_size=set_size)
     jax.eval_shape(some, jax.ShapeDtypeStruct((1,), jnp.int32))
 
-    options = dict(section["objective"])
-    loss = pick("objective.name", OBJECTIVES, options.pop("name"))
-    fields.check_names("objective", {field: value for field, value in options.items() if field != "teacher"}, loss)
+    loss, options = _member("objective", section["objective"], OBJECTIVES)
+    fields.check_names("objective", options, loss)
     teacher = options.pop("teacher", None)
     with fields.named("objective", fields=options):
         _try(functools.partial(loss, **options), dataset.shape, teacher)
@@ -93,10 +92,16 @@ def variable_shapes(model: Any, image_shape: tuple[int, int, int]) -> PyTree:
 
 def _named(section: str, values: Mapping[str, Any], choices: Mapping[str, Callable], *arguments: Any) -> Any:
     """What the function of the section's `name` makes of its other fields."""
+    function, options = _member(section, values, choices)
+    return fields.call(section, function, *arguments, fields=options)
+
+
+def _member(section: str, values: Mapping[str, Any], choices: Mapping[str, Callable]) -> tuple[Callable, dict]:
+    """The function of the section's `name`, and its other fields."""
     options = dict(values)
     if "name" not in options:
         raise ValueError(f"field {section}.name is missing{suggest('', choices)}")
-    return fields.call(section, pick(f"{section}.name", choices, options.pop("name")), *arguments, fields=options)
+    return pick(f"{section}.name", choices, options.pop("name")), options
 
 
 def _try(loss: Callable, shape: tuple[int, int, int], teacher: str | None) -> None:

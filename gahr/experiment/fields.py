@@ -7,7 +7,7 @@ from typing import Any
 
 from gahr.names import suggest
 
-_NOT_FIELDS = ("key", "parent", "name", "teacher")  # given by what calls, and no options
+_NOT_FIELDS = ("key", "parent", "name")  # given by what calls, and no options
 
 
 @contextlib.contextmanager

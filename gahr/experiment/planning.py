@@ -67,8 +67,7 @@ def plan(config: Mapping, workdir: Path, *, only: str = "*") -> Plan:
     runs = {}
     for name, run in config["runs"].items():
         if "name" in run.get("model", ()):
-            with fields.named(f"run {name}"):
-                run["model"], others = build.without_others_fields(run["model"])
+            run["model"], others = build.without_others_fields(run["model"])
             if others:
                 notes.append(f"run {name}: a {run['model']['name']} has no {', '.join(others)}; left out")
         runs[name] = build.build(run, name, seed=config["seed"])
