@@ -1,5 +1,6 @@
 """What a config will cost on this machine, before it runs."""
 
+import functools
 import json
 import math
 import time
@@ -31,6 +32,7 @@ def matmul_rate(*, size: int = 1024, repeats: int = 3) -> float:
     return 2 * size**3 / best
 
 
+@functools.lru_cache
 def forward_operations(model: Any, image_shape: tuple[int, int, int]) -> int:
     """Operations of a network's convolutions and matrix products for one image, a multiply-add counted as 2.
 

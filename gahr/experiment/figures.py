@@ -47,11 +47,12 @@ def study_planned(planned: Plan, *, progress: Progress | None = None) -> list[Ch
     waiting = [name for name in planned.runs if not planned.finished(name)]
     if waiting:
         raise ValueError(f"not trained yet: {', '.join(waiting)}")
+    runs = functools.cache(lambda: {name: _run(planned, name) for name in planned.config["runs"]})
     found: list[tuple[str, list[Check], Any]] = []
     for name, each in planned.studies.items():
         arrays = _stored_analysis(each)
         if arrays is None:
-            arrays = _analyze(planned, each, progress)
+            arrays = _analyze(runs(), planned.config["seed"], each, progress)
         checks = each.study.check(arrays, **each.marks)
         figure = each.study.draw(arrays, title=report.title(planned)) if hosts.is_first() else None
         found.append((name, checks, figure))
@@ -60,9 +61,8 @@ def study_planned(planned: Plan, *, progress: Progress | None = None) -> list[Ch
     return [check for _, checks, _ in found for check in checks]
 
 
-def _analyze(planned: Plan, each: PlannedStudy, progress: Progress) -> dict[str, np.ndarray]:
-    runs = {name: _run(planned, name) for name in planned.config["runs"]}
-    key = jax.random.fold_in(jax.random.key(planned.config["seed"]), 2**32 - 1)  # image i has fold_in(key, i)
+def _analyze(runs: Mapping[str, Run], seed: int, each: PlannedStudy, progress: Progress) -> dict[str, np.ndarray]:
+    key = jax.random.fold_in(jax.random.key(seed), 2**32 - 1)  # image i has fold_in(key, i)
     with jax.default_matmul_precision("highest"):
         sharding = hosts.spread() if jax.device_count() > 1 else None
         arrays = each.analyze(runs, key, progress=progress, sharding=sharding)
