@@ -26,7 +26,7 @@ the colon; several values are joined by "+":
 import itertools
 
 from gahr.config import base, calpha, given_names, num_blocks, parse_arg, refuse_given, require_positive
-from gahr.names import suggest
+from gahr.names import pick
 
 SCALES = {
     "paper": dict(size=(80,), features=(64,), set_sizes=(1, 10, 100, 1_000, 10_000, 100_000)),
@@ -77,8 +77,7 @@ def get_config(arg=None):
         scale="auto",
         seed=0,
     )
-    if arg["data"] not in BELONGS:
-        raise ValueError(f"unknown data {arg['data']!r}{suggest(arg['data'], BELONGS)}")
+    pick("data", BELONGS, arg["data"])
     for data, names in BELONGS.items():
         if data != arg["data"]:
             refuse_given(given, *names, belongs_to=f"data={data}")

@@ -6,7 +6,7 @@ from typing import Any
 
 from ml_collections import ConfigDict
 
-from gahr.names import pick, suggest
+from gahr.names import pick
 
 # The published recipe: quadratic noise law, no weighting, halving learning rate, 391,000 steps of 512 images.
 _PAPER = dict(
@@ -149,8 +149,7 @@ def parse_arg(arg: str | None, **defaults: Any) -> dict[str, Any]:
     seen = set()
     for part in filter(None, (arg or "").split(",")):
         name, equals, text = part.partition("=")
-        if name not in defaults:
-            raise ValueError(f"unknown config argument {name!r}{suggest(name, defaults)}")
+        pick("config argument", defaults, name)
         if not equals:
             raise ValueError(f"config argument {name} needs a value, as in {name}={defaults[name]}")
         if name in seen:
@@ -207,8 +206,7 @@ def choose_scale(scale: str) -> tuple[str, str]:
     """
     if scale in SCALES:
         return scale, "asked for"
-    if scale != "auto":
-        raise ValueError(f"unknown scale {scale!r}{suggest(scale, ('auto', *SCALES))}")
+    pick("scale", dict.fromkeys(("auto", *SCALES)), scale)
     import jax  # only here, so that reading a config with a given scale needs no JAX
 
     if jax.default_backend() == "cpu":

@@ -20,6 +20,7 @@ from gahr.studies.shared.families import (
     draw_legend,
     estimate,
     families,
+    family_arrays,
     heading,
     of_all,
     over_values,
@@ -65,8 +66,7 @@ def analyze(
             for number, pair in pairs.items():
                 rows.append(_measure(pair, key, metrics.sigma_of_input_psnr(levels), num_images, sharding))
                 advance(f"{family}, N = {number:,}")
-            stacked = jax.tree.map(lambda *values: jnp.stack(values), *rows) | {"set_sizes": np.array(list(pairs))}
-            arrays |= {f"{family}/{name}": value for name, value in stacked.items()}
+            arrays |= family_arrays(family, list(pairs), rows)
         return {quantity: np.asarray(value) for quantity, value in arrays.items()}
 
     return analysis

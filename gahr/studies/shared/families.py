@@ -9,10 +9,13 @@ import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 
 from gahr.analysis.transition import Interval
 from gahr.studies.shared.study import Estimate, Number, Run
+from gahr.types import Array
 
 Families = dict[str, dict[int, tuple[Run, Run]]]  # family -> N, which rises -> networks of the subsets a and b
 
@@ -39,6 +42,12 @@ def families(runs: Mapping[str, Run]) -> tuple[Families, dict[str, np.ndarray]]:
             found[family] = {number: (pairs[number]["a"], pairs[number]["b"]) for number in sorted(pairs)}
             kinds.append(kind)
     return found, {"families": np.array(list(found)), "kinds": np.array(kinds)}
+
+
+def family_arrays(family: str, sizes: Sequence[int], rows: Sequence[Mapping[str, Array]]) -> dict[str, Array]:
+    """Arrays "FAMILY/quantity" (K, ...) from what was found at each of its numbers of images, and set_sizes (K,)."""
+    stacked = jax.tree.map(lambda *values: jnp.stack(values), *rows) | {"set_sizes": np.array(sizes)}
+    return {f"{family}/{quantity}": value for quantity, value in stacked.items()}
 
 
 def repeats(arrays: Mapping[str, np.ndarray]) -> dict[str, list[str]]:

@@ -5,20 +5,19 @@ from pathlib import Path
 import numpy as np
 
 from gahr.analysis import performance
+from gahr.names import require
 
 
 def require_least(**found: tuple[float, float]) -> None:
     """Refuse the first option whose (value, least value) is below it."""
     for name, (value, least) in found.items():
-        if not value >= least:
-            raise ValueError(f"{name} must be at least {least}, got {value}")
+        require(value >= least, name, value, f"at least {least}")
 
 
 def require_positive(**values: float) -> None:
     """Refuse the first option that is not positive."""
     for name, value in values.items():
-        if not value > 0:
-            raise ValueError(f"{name} must be positive, got {value}")
+        require(value > 0, name, value, "positive")
 
 
 def require_files(**names: str) -> None:

@@ -10,7 +10,7 @@ import numpy as np
 from gahr import metrics
 from gahr.analysis import generalization
 from gahr.sampling import blind, driver
-from gahr.studies.shared.families import families, nearest_size
+from gahr.studies.shared.families import families, family_arrays, nearest_size
 from gahr.studies.shared.options import require_least
 from gahr.studies.shared.study import Run
 from gahr.types import Array, Key, Progress, Sharding
@@ -60,13 +60,14 @@ def analyze(
         for family, pairs in found.items():
             rows, shown = [], family == list(found)[-1]
             for number, pair in pairs.items():
+                sets = [run.images(run.subset, number) for run in pair]
                 frames = frame_every if shown and number == max(pairs) else 0
                 drawn = [
                     driver.sample(
                         sampler,
                         run.denoiser,
                         key,
-                        (num_samples, *run.images("test", 1).shape[1:]),
+                        (num_samples, *sets[0].shape[1:]),
                         max_steps=max_steps,
                         frame_every=frames,
                         final_denoise=True,
@@ -76,7 +77,6 @@ def analyze(
                     )
                     for run in pair
                 ]
-                sets = [run.images(run.subset, number) for run in pair]
                 collages = [_collage(drawn[0][0], images, patch=patch) for images in sets]  # of its own and other set
                 row, images = _compare(drawn, sets, collages)
                 rows.append(row)
@@ -86,8 +86,7 @@ def analyze(
                     arrays |= {f"shown/{number}/{name}": value for name, value in images.items()}
                 if frames:
                     arrays |= _parting(drawn, row["twin"], frames)
-            stacked = jax.tree.map(lambda *values: jnp.stack(values), *rows) | {"set_sizes": np.array(list(pairs))}
-            arrays |= {f"{family}/{name}": value for name, value in stacked.items()}
+            arrays |= family_arrays(family, list(pairs), rows)
         return {quantity: np.asarray(value) for quantity, value in arrays.items()}
 
     return analysis
