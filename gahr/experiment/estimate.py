@@ -50,6 +50,8 @@ def _counted(jaxpr: jax.extend.core.Jaxpr) -> Iterator[int]:
             features = inputs[1].shape[equation.params["dimension_numbers"].rhs_spec[0]]
             zeros = math.prod(equation.params["lhs_dilation"])  # between the pixels, of a transposed one
             yield 2 * equation.outvars[0].aval.size * inputs[1].size // (features * zeros)
+        elif kind == "conv3x3":
+            yield 2 * equation.outvars[0].aval.size * inputs[1].size // inputs[1].shape[-1]
         elif kind == "dot_general":
             (summed, _), _ = equation.params["dimension_numbers"]
             yield 2 * equation.outvars[0].aval.size * math.prod(inputs[0].shape[axis] for axis in summed)

@@ -1,23 +1,23 @@
-"""3 x 3 convolution, in the forms that XLA's CPU compiler runs fast; other devices use its own.
+"""3 x 3 convolution, in the forms that are fast on a CPU; other devices use XLA's own.
 
-On a CPU that compiler spreads one convolution over threads along output columns and channels only, so that an
-ordinary layer of 32 to 64 channels keeps one core busy. Its weight gradient does so whatever the columns.
+Two primitives, each bilinear and the transpose of the other, so that the form is chosen once every transformation is
+done, for the shapes that are left: an axis that `vmap` adds joins the batch.
 """
 
-from functools import partial
+from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
 from jax import lax
-from jax.custom_derivatives import SymbolicZero
+from jax.core import ShapedArray
+from jax.extend.core import Primitive
+from jax.interpreters import ad, batching, mlir
 
+from gahr.models import winograd
 from gahr.types import Array
 
-_FEW = 4  # up to so many channels on one side, a matrix product is faster
-_NARROW = 32  # from so many channels on, on one side, one call leaves cores idle
-_BROAD = 128  # from so many on both sides on, its forward form uses them all
-_PIECES = 8  # of the batch, whose weight gradients run side by side
-_SMALL = 256  # pixels, below which the parts are too short to gain
+_FEW = 4  # up to so many channels on one side, one matrix product is fastest
+_BROAD = 32  # from so many on both sides on, Winograd's form is; between the two XLA's
 
 
 def conv2d(images: Array, kernel: Array) -> Array:
@@ -26,85 +26,106 @@ def conv2d(images: Array, kernel: Array) -> Array:
     y[n, h, w, f] = sum over i, j, c of x[n, h + i - 1, w + j - 1, c] kernel[i, j, c, f], in the dtype of the
     images, which is the kernel's.
     """
-    return lax.platform_dependent(images, kernel, cpu=_on_cpu, default=_direct)
+    return _conv.bind(images, kernel)
 
 
 def _direct(images: Array, kernel: Array) -> Array:
     return lax.conv_general_dilated(images, kernel, (1, 1), "SAME", dimension_numbers=("NHWC", "HWIO", "NHWC"))
 
 
-def _shifts(images: Array) -> list[Array]:
-    """The nine (N, H, W, ...) that a 3 x 3 kernel meets, in the order of its entries."""
+def _direct_gradient(images: Array, cotangents: Array) -> Array:
+    kernel = jnp.zeros((3, 3, images.shape[-1], cotangents.shape[-1]), images.dtype)
+    (gradient,) = jax.linear_transpose(lambda kernel: _direct(images, kernel), kernel)(cotangents)
+    return gradient
+
+
+def _shifts(images: Array) -> Array:
+    """The nine (N, H, W, C) that a 3 x 3 kernel meets, in the order of its entries, as (N, H, W, 9 C)."""
     height, width = images.shape[1:3]
-    padded = jnp.pad(images, ((0, 0), (1, 1), (1, 1)) + ((0, 0),) * (images.ndim - 3))
-    return [padded[:, i : i + height, j : j + width] for i in range(3) for j in range(3)]
+    padded = jnp.pad(images, ((0, 0), (1, 1), (1, 1), (0, 0)))
+    return jnp.concatenate([padded[:, i : i + height, j : j + width] for i in range(3) for j in range(3)], -1)
 
 
-def _from_few(images: Array, kernel: Array) -> Array:
-    """Patches (N, H, W, 9 C) times a matrix."""
-    return jnp.tensordot(jnp.concatenate(_shifts(images), -1), kernel.reshape(-1, kernel.shape[-1]), 1)
-
-
-def _to_few(images: Array, kernel: Array) -> Array:
-    """The nine products with one kernel entry each, shifted and added."""
-    exact = jnp.promote_types(images.dtype, jnp.float32)
-    entries = kernel.reshape(9, *kernel.shape[2:])
-    products = jnp.tensordot(images, entries, ((3,), (1,)), preferred_element_type=exact)  # (N, H, W, 9, F)
-    return sum(shifted[..., k, :] for k, shifted in enumerate(_shifts(products))).astype(images.dtype)
-
-
-def _strip(images: Array, kernel: Array) -> Array:
-    """The batch side by side, as one image with many columns; a column of zeros keeps neighbours apart."""
-    number, height, width, channels = images.shape
-    apart = jnp.pad(images, ((0, 0), (0, 0), (0, 1), (0, 0)))
-    strip = apart.swapaxes(0, 1).reshape(1, height, number * (width + 1), channels)
-    out = _direct(strip, kernel).reshape(height, number, width + 1, -1)
-    return out[:, :, :-1].swapaxes(0, 1)
-
-
-@partial(jax.checkpoint, prevent_cse=False)
-def _pieces(images: Array, kernel: Array) -> Array:
-    """Convolutions of parts of the batch. Without the checkpoint, copies of the parts would be kept.
-
-    Casting the kernel for each part adds up the parts' gradients in float32.
-    """
-    pieces = max(k for k in range(1, _PIECES + 1) if images.shape[0] % k == 0)
-    exact = kernel.astype(jnp.promote_types(kernel.dtype, jnp.float32))
-    return jnp.concatenate([_direct(part, exact.astype(kernel.dtype)) for part in jnp.split(images, pieces)])
-
-
-def _in_images(images: Array, kernel: Array) -> Array:
-    """The form whose transpose in the images is fast too."""
-    channels, features = kernel.shape[2:]
-    if features <= _FEW:
-        return _to_few(images, kernel)
-    if channels <= _FEW:
-        return _from_few(images, kernel)
-    if max(channels, features) >= _NARROW and min(channels, features) < _BROAD:
-        return _strip(images, kernel)
-    return _direct(images, kernel)
-
-
-def _in_kernel(images: Array, kernel: Array) -> Array:
-    """The form whose transpose in the kernel is fast."""
-    if kernel.shape[-1] <= _FEW:
-        return _to_few(images, kernel)
-    large = images.shape[1] * images.shape[2] >= _SMALL and min(kernel.shape[2:]) >= _NARROW
-    return _pieces(images, kernel) if large else _direct(images, kernel)
-
-
-@jax.custom_jvp
 def _on_cpu(images: Array, kernel: Array) -> Array:
-    return _in_images(images, kernel)
+    *_, channels, features = kernel.shape
+    if features <= _FEW:  # nine products with one kernel entry each, shifted and added
+        products = jnp.tensordot(images, kernel.transpose(2, 0, 1, 3), 1)  # (N, H, W, 3, 3, F)
+        height, width = images.shape[1:3]
+        padded = jnp.pad(products, ((0, 0), (1, 1), (1, 1), (0, 0), (0, 0), (0, 0)))
+        return sum(padded[:, i : i + height, j : j + width, i, j] for i in range(3) for j in range(3))
+    if channels <= _FEW:
+        return jnp.tensordot(_shifts(images), kernel.reshape(-1, features), 1)
+    return winograd.convolve(images, kernel) if min(channels, features) >= _BROAD else _direct(images, kernel)
 
 
-@partial(_on_cpu.defjvp, symbolic_zeros=True)
-def _on_cpu_jvp(primals: tuple, tangents: tuple) -> tuple[Array, Array]:
-    """A product's rule; reverse mode transposes each term, so each comes in the form that suits it."""
-    (images, kernel), (d_images, d_kernel) = primals, tangents
-    terms = []
-    if not isinstance(d_images, SymbolicZero):
-        terms.append(_in_images(d_images, kernel))
-    if not isinstance(d_kernel, SymbolicZero):
-        terms.append(_in_kernel(images, d_kernel))
-    return _on_cpu(images, kernel), sum(terms[1:], terms[0])
+def _gradient_on_cpu(images: Array, cotangents: Array) -> Array:
+    channels, features = images.shape[-1], cotangents.shape[-1]
+    if features <= _FEW:  # pixel p of the image meets entry (i, j) at output p - (i - 1, j - 1)
+        gradient = jnp.tensordot(images, _shifts(cotangents), ((0, 1, 2), (0, 1, 2)))
+        return jnp.flip(gradient.reshape(channels, 3, 3, features), (1, 2)).transpose(1, 2, 0, 3)
+    if channels <= _FEW:
+        return jnp.tensordot(_shifts(images), cotangents, ((0, 1, 2), (0, 1, 2))).reshape(3, 3, channels, features)
+    form = winograd.kernel_gradient if min(channels, features) >= _BROAD else _direct_gradient
+    return form(images, cotangents)
+
+
+def _primitive(name: str, direct: Callable, on_cpu: Callable) -> Primitive:
+    """A bilinear function of two arrays of one dtype, computed by another one on a CPU, at float32 at least."""
+
+    def wide(first: Array, second: Array) -> Array:
+        exact = jnp.promote_types(first.dtype, jnp.float32)
+        # what made the arguments would be made again for each of the sums and products
+        arguments = lax.optimization_barrier((first.astype(exact), second.astype(exact)))
+        return lax.optimization_barrier(on_cpu(*arguments)).astype(first.dtype)
+
+    def shape(first: ShapedArray, second: ShapedArray) -> ShapedArray:
+        plain = [jax.ShapeDtypeStruct(each.shape, each.dtype) for each in (first, second)]
+        return first.update(shape=jax.eval_shape(direct, *plain).shape, weak_type=False)
+
+    primitive = Primitive(name)
+    primitive.def_impl(jax.jit(primitive.bind))
+    primitive.def_abstract_eval(shape)
+    mlir.register_lowering(primitive, mlir.lower_fun(direct, multiple_results=False))
+    mlir.register_lowering(primitive, mlir.lower_fun(wide, multiple_results=False), platform="cpu")
+    return primitive
+
+
+def _batch(primitive: Primitive, direct: Callable, places: tuple[tuple[int, int], tuple[int, int]]) -> None:
+    """Batching rule: the axis that one argument has more joins axis places[i][0] of it, and places[i][1] of the result.
+
+    Where both have one, every pair is a convolution of its own; XLA knows them as a grouped one.
+    """
+
+    def rule(arguments: tuple[Array, Array], axes: tuple[int | None, int | None]) -> tuple[Array, int]:
+        if None not in axes:
+            return jax.vmap(direct, axes)(*arguments), 0
+        which = axes.index(None) ^ 1
+        place, after = places[which]
+        number = arguments[which].shape[axes[which]]
+        moved = jnp.moveaxis(arguments[which], axes[which], place)
+        joined = moved.reshape(*moved.shape[:place], -1, *moved.shape[place + 2 :])
+        result = primitive.bind(*(joined if i == which else argument for i, argument in enumerate(arguments)))
+        return result.reshape(*result.shape[:after], number, -1, *result.shape[after + 1 :]), after
+
+    batching.primitive_batchers[primitive] = rule
+
+
+_conv = _primitive("conv3x3", _direct, _on_cpu)
+_gradient = _primitive("conv3x3_kernel_gradient", _direct_gradient, _gradient_on_cpu)
+_batch(_conv, _direct, ((0, 0), (3, 3)))
+_batch(_gradient, _direct_gradient, ((3, 2), (3, 3)))
+
+
+def _to_images(cotangents: Array, kernel: Array) -> Array:
+    """Transpose in the images: the kernel turned about, inputs and outputs exchanged."""
+    return _conv.bind(cotangents, jnp.flip(kernel, (0, 1)).swapaxes(2, 3))
+
+
+ad.defbilinear(
+    _conv, lambda ct, images, kernel: _to_images(ct, kernel), lambda ct, images, kernel: _gradient.bind(images, ct)
+)
+ad.defbilinear(
+    _gradient,
+    lambda ct, images, cotangents: _to_images(cotangents, ct),
+    lambda ct, images, cotangents: _conv.bind(images, ct),
+)
