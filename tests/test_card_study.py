@@ -1,12 +1,10 @@
 """The card study: marks that tell exact denoisers from others, the known KL integral, and published networks."""
 
-import runpy
-from pathlib import Path
-
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from conftest import get_config
 from jax.tree_util import Partial
 from matplotlib import pyplot as plt
 from safetensors.numpy import save_file
@@ -22,7 +20,6 @@ from gahr.models.layers import initialize
 from gahr.studies.card import STUDY, analysis
 from gahr.studies.shared.study import Run
 
-CONFIG = Path(__file__).parent.parent / "configs" / "card.py"
 KEY = jax.random.key(0)
 
 
@@ -137,7 +134,7 @@ def test_published_networks_are_given_crops_of_their_channels(tmp_path, monkeypa
         raise StopIteration
 
     monkeypatch.setattr(analysis, "_subjects", subjects)
-    made = runpy.run_path(str(CONFIG))["get_config"](f"weights={files_of['a']}+{files_of['b']},size=6,scale=smoke")
+    made = get_config(f"weights={files_of['a']}+{files_of['b']},size=6,scale=smoke", file="card")
     assert list(made.runs) == []
     with Progress() as progress:
         with pytest.raises(StopIteration):

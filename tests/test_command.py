@@ -17,11 +17,9 @@ SMOKE = "--config=configs/calpha.py:scale=smoke"
 def test_bad_commands_are_one_clear_line(unclear):
     cases = {
         ("--config", "configs/calpha.py:alpa=3"): "did you mean alpha?",
-        ("--config", "configs/calpha.py:alpha=-1"): "alpha must be a positive number, got -1",
         (SMOKE, "--config.runs.alpha3.optim.batchsize=8"): "batch_size",
         ("--config", "configs/absent.py"): "no config file configs/absent.py",
         ("--config=configs/absent.py:alpha=3", "--config.seed=1"): "no config file configs/absent.py",
-        ("--config", "configs/calpha.py:alpha=1+2+1"): "alpha holds one exponent twice",
         (SMOKE, "--config.study.analysis.num_levels=1"): "num_levels must be at least 2",
         (SMOKE, "--config.runs.alpha3.model.dtype=float31"): "model.dtype must be one of float32",
         (): "--config is needed",

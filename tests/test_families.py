@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from conftest import assert_uniform, each
 
 from gahr.data import DATASETS, calpha, disks, polygons, ray, shuffled, splits, waves
 from gahr.names import options_of
@@ -24,21 +25,13 @@ SMALL = {  # set -> options of a quick image
 
 
 def draw(function, keys=KEYS, **options):
-    """Values of a function at the keys, one key at a time: much faster to compile than `jax.vmap`."""
-    one = functools.partial(function, **options)
-    return jax.tree.map(np.float64, jax.jit(lambda keys: jax.lax.map(one, keys))(keys))
+    return each(function, keys, **options)
 
 
 @functools.cache
 def related():
     """Images (NUM, 12, 12, 1) of calpha, ray and shuffled at the same keys; number i is that of `jax.random.key(i)`."""
     return draw(lambda key: [module.sample(key, **SMALL[module.__name__[10:]]) for module in (calpha, ray, shuffled)])
-
-
-def assert_uniform(values, low=0.0, high=1.0):
-    """Kolmogorov-Smirnov at 0.1 %."""
-    ranks = (np.arange(len(values)) + 0.5) / len(values)
-    assert np.abs((np.sort(values) - low) / (high - low) - ranks).max() < 1.95 / np.sqrt(len(values))
 
 
 # all sets

@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from conftest import assert_follows
 
 from gahr import noise
 
@@ -25,12 +26,6 @@ DISTRIBUTIONS = {  # law, options, distribution function
         np.vectorize(lambda sigma: (1 + math.erf((math.log(sigma) + 2) / 0.5 / math.sqrt(2))) / 2),
     ),
 }
-
-
-def assert_follows(distribution, values):
-    """Kolmogorov-Smirnov at 0.1 %."""
-    ranks = (np.arange(values.size) + 0.5) / values.size
-    assert np.abs(distribution(np.sort(np.ravel(values))) - ranks).max() < 1.95 / math.sqrt(values.size)
 
 
 @pytest.mark.parametrize("name", DISTRIBUTIONS)

@@ -6,7 +6,7 @@ import re
 import jax
 import jax.numpy as jnp
 import pytest
-from test_config import get_config
+from conftest import get_config
 
 from gahr.experiment import build
 from gahr.experiment.planning import plan
@@ -97,12 +97,16 @@ def test_options_of_a_study_are_refused_before_training(tmp_path):
         ("bases", "analysis", "num_bases", 0, r"study\.analysis\.num_bases must"),
         ("bases", "analysis", "sigma", 0.0, r"study\.analysis\.sigma must"),
         ("shuffled", "analysis", "sigma", -1.0, r"study\.analysis\.sigma must"),
+        ("shuffled", "analysis", "num_levels", 1, r"study\.analysis\.num_levels must"),
+        ("shuffled", "analysis", "fit_between", (20.0, 21.0), r"study\.analysis\.fit_between must"),
         ("lowdim", "analysis", "sigma", {"ray": 0.1}, r"study\.analysis\.sigma must"),
+        ("lowdim", "analysis", "num_images", 1, r"study\.analysis\.num_images must"),
         ("disks", "analysis", "num_samples", 8, r"study\.analysis\.num_samples must"),
         ("card", "analysis", "num_probes", 0, r"study\.analysis\.num_probes must"),
         ("eigenbasis", "analysis", "weights", "absent.npz", r"study\.analysis\.weights: there is no file absent\.npz"),
         ("memorization", "transition/analysis", "num_levels", 2, r"study\.analysis\.num_levels must"),
         ("memorization", "twins/analysis", "num_samples", 5, r"study\.analysis\.num_samples must"),
+        ("memorization", "twins/analysis", "beta", 0.0, r"study\.analysis\.beta must"),
     ]
     wrong = []
     for file, section, field, value, message in cases:
@@ -118,23 +122,6 @@ def test_options_of_a_study_are_refused_before_training(tmp_path):
     config.study.name = "slope"
     with pytest.raises(ValueError, match=r"unknown study\.name 'slope'; did you mean slopes"):
         plan(config, tmp_path)
-
-
-def test_infinite_weights_are_refused_where_sigma_reaches_zero(tmp_path):
-    laws = [
-        dict(law="quadratic"),
-        dict(law="quadratic", sigma_min=0.0),
-        dict(law="uniform"),
-        dict(law="fixed", sigma=0.0),
-    ]
-    for law in laws:
-        for weighting in ("inverse_sigma", "inverse_variance"):
-            config = get_config("scale=smoke").unlock()
-            config.runs.alpha3.objective = law | dict(name="denoising", weighting=weighting)
-            with pytest.raises(ValueError, match="run alpha3: objective"):
-                plan(config, tmp_path)
-            config.runs.alpha3.objective["sigma" if law["law"] == "fixed" else "sigma_min"] = 0.01
-            plan(config, tmp_path)
 
 
 def test_initial_values_are_drawn_from_the_key_of_no_step(tmp_path):
