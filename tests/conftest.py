@@ -21,6 +21,7 @@ import numpy as np
 import optax
 import pytest
 from absl import app, flags
+from jax.sharding import AxisType, NamedSharding, PartitionSpec
 
 from gahr import training
 from gahr.data import calpha
@@ -52,6 +53,13 @@ def with_unit_gains(variables, key):
 def get_config(arg="scale=smoke", *, file="calpha"):
     """What a file of `configs/` makes of the string after the colon."""
     return runpy.run_path(str(ROOT / "configs" / f"{file}.py"))["get_config"](arg)
+
+
+def over(number):
+    """The first axis spread over so many devices."""
+    devices = jax.devices()[:number]
+    assert len(devices) == number
+    return NamedSharding(jax.make_mesh((number,), ("data",), (AxisType.Auto,), devices=devices), PartitionSpec("data"))
 
 
 def python(*arguments, **environment):

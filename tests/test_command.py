@@ -1,12 +1,10 @@
 """The main command line: errors in one line, the plan, and signals before any work."""
 
-import os
 import signal
-import subprocess
 import sys
 
 import pytest
-from conftest import ROOT
+from conftest import ROOT, python
 
 from gahr.experiment import report, storage
 from gahr.studies.shared.study import AtLeast, Check
@@ -28,8 +26,7 @@ def test_bad_commands_are_one_clear_line(unclear):
 
 
 def test_a_process_that_fails_ends_with_one_line_and_status_1():
-    line = [sys.executable, str(ROOT / "launch" / "main.py")]
-    done = subprocess.run(line, capture_output=True, text=True, timeout=60, check=False)
+    done = python(ROOT / "launch" / "main.py")
     assert (done.returncode, done.stderr.count("\n")) == (1, 1)
     assert done.stderr.startswith("error: --config is needed")
 
@@ -77,9 +74,7 @@ def test_a_signal_during_the_imports_leaves_with_one_line(tmp_path, number):
     (tmp_path / "absl.py").write_text(
         f"import os, time\ntry:\n    os.kill(os.getpid(), {int(number)}); time.sleep(60)\nfinally:\n    print('lost')\n"
     )
-    line = [sys.executable, str(ROOT / "launch" / "main.py"), SMOKE]
-    environment = os.environ | {"PYTHONPATH": str(tmp_path)}
-    done = subprocess.run(line, capture_output=True, text=True, timeout=60, check=False, env=environment)
+    done = python(ROOT / "launch" / "main.py", SMOKE, PYTHONPATH=str(tmp_path))
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "\nstopped; nothing to save\n")
 
 
