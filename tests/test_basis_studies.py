@@ -175,9 +175,9 @@ def test_bases_compare_each_exponent_with_the_next_lower(contours):
     plt.close(figure)
 
 
-@pytest.mark.parametrize("name", ["bases", "shuffled", "lowdim"])
-def test_smoke_run_end_to_end(tmp_path, name):
-    made = get_config(file=name)
+@pytest.mark.parametrize(("name", "arg"), [("bases", "contour=1+3,background=3,"), ("shuffled", ""), ("lowdim", "")])
+def test_smoke_run_end_to_end(tmp_path, name, arg):
+    made = get_config(f"{arg}scale=smoke", file=name)  # networks of one training are compiled once
     experiment.train(made, tmp_path)
     checks = experiment.study(made, tmp_path)
     assert (tmp_path / "figures" / f"{name}.pdf").stat().st_size > 10_000
