@@ -20,7 +20,6 @@ def test_bad_commands_are_one_clear_line(unclear):
         ("--config=configs/absent.py:alpha=3", "--config.seed=1"): "no config file configs/absent.py",
         (SMOKE, "--config.study.analysis.num_levels=1"): "num_levels must be at least 2",
         (SMOKE, "--config.runs.alpha3.model.dtype=float31"): "model.dtype must be one of float32",
-        (): "--config is needed",
     }
     assert not (found := unclear("main", cases)), found
 

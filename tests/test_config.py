@@ -27,9 +27,7 @@ def test_values_are_read_as_the_type_of_their_default():
         ("background=none", "background", None),
     ]:
         found = parse_arg(arg, **DEFAULTS)
-        assert found == DEFAULTS | {name: value}
-        kinds = [type(v) for v in (found[name] if isinstance(value, tuple) else [found[name]])]
-        assert kinds == [type(v) for v in (value if isinstance(value, tuple) else [value])]
+        assert repr(found) == repr(DEFAULTS | {name: value})  # 2 is not 2.0
 
 
 def test_several_arguments_are_joined_by_commas():

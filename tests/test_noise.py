@@ -34,15 +34,6 @@ def test_sigma_follows_its_distribution_function(name):
     assert_follows(distribution, law(jax.random.key(0), (NUM,), **options))
 
 
-def test_quadratic_law_has_the_moments_of_a_squared_uniform():
-    sigma = np.asarray(noise.quadratic(jax.random.key(1), (NUM,)), np.float64)
-    assert sigma.min() >= 0
-    assert sigma.max() <= 1
-    for power in (1, 2):  # E u^2k = 1 / (2k + 1)
-        mean, variance = 1 / (2 * power + 1), 1 / (4 * power + 1) - 1 / (2 * power + 1) ** 2
-        assert abs((sigma**power).mean() - mean) < 4 * math.sqrt(variance / NUM)
-
-
 @pytest.mark.parametrize("name", noise.LAWS)
 def test_a_law_stays_above_its_floor_or_the_mean_of_one_over_sigma_squared_is_finite(name):
     """An infinite mean is one that a few of many draws make up."""
