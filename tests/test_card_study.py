@@ -35,8 +35,7 @@ def arrays():
     """Arrays of the study of y / 2."""
     runs = {"half": Run(None, Partial(lambda noisy, sigma: noisy / 2), images, {})}
     options = dict(num_images=100, num_fit=2000, num_levels=6, num_probes=2)
-    with Progress() as progress:
-        return STUDY.analyze(**options)(runs, KEY, progress=progress)
+    return STUDY.analyze(**options)(runs, KEY, progress=Progress())
 
 
 def test_exact_denoisers_meet_every_mark_and_the_known_ones_have_their_traces(arrays):
@@ -136,11 +135,10 @@ def test_published_networks_are_given_crops_of_their_channels(tmp_path, monkeypa
     monkeypatch.setattr(analysis, "_subjects", subjects)
     made = get_config(f"weights={files_of['a']}+{files_of['b']},size=6,scale=smoke", file="card")
     assert list(made.runs) == []
-    with Progress() as progress:
-        with pytest.raises(StopIteration):
-            STUDY.analyze(**made.study.analysis)({}, KEY, progress=progress)
-        with pytest.raises(ValueError, match="different channels: a 3, c 1"):
-            STUDY.analyze(weights=f"{files_of['a']}+{files_of['c']}")({}, KEY, progress=progress)
+    with pytest.raises(StopIteration):
+        STUDY.analyze(**made.study.analysis)({}, KEY, progress=Progress())
+    with pytest.raises(ValueError, match="different channels: a 3, c 1"):
+        STUDY.analyze(weights=f"{files_of['a']}+{files_of['c']}")({}, KEY, progress=Progress())
 
 
 def test_the_figure_is_drawn(arrays):

@@ -108,8 +108,8 @@ def half():
     """Arrays of the study of the denoiser y / 2."""
     denoiser = Partial(lambda noisy, sigma: noisy / 2)
     runs = {"half": Run(None, denoiser, lambda subset, number: None, {"size": SIZE})}
-    with Progress() as progress, jax.default_matmul_precision("highest"):  # as a command does: compiled once for both
-        return STUDY.analyze(**OPTIONS)(runs, jax.random.key(0), progress=progress)
+    with jax.default_matmul_precision("highest"):  # as a command does: compiled once for both
+        return STUDY.analyze(**OPTIONS)(runs, jax.random.key(0), progress=Progress())
 
 
 def test_known_denoiser_has_its_trace_and_energy(half):
@@ -142,8 +142,8 @@ def test_no_image_has_a_key_twice(monkeypatch):
 
     for name, function in dict(_draw=draw, curve_of_told=curve_of_told, _posteriors=posteriors).items():
         monkeypatch.setattr(analysis, name, function)
-    with Progress() as progress, pytest.raises(StopIteration):
-        STUDY.analyze()({"run": Run(None, None, None, {"size": SIZE})}, jax.random.key(0), progress=progress)
+    with pytest.raises(StopIteration):
+        STUDY.analyze()({"run": Run(None, None, None, {"size": SIZE})}, jax.random.key(0), progress=Progress())
     keys = np.concatenate([jax.random.key_data(keys) for keys in used.values()])
     assert len(np.unique(keys, axis=0)) == len(keys) == 3 * 64
 

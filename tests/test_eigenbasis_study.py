@@ -31,8 +31,7 @@ def test_a_fourier_denoiser_is_found_to_be_one():
     clean = 0.5 + 0.4 * jnp.sin(2 * jnp.pi * rows / 12)
     images = {"test": clean[None]}  # a training image would be a KeyError
     runs = {"filter": Run(None, Partial(band_pass), lambda subset, number: images[subset][:number], {})}
-    with Progress() as progress:
-        arrays = STUDY.analyze(sigma=0.1)(runs, jax.random.key(0), progress=progress)
+    arrays = STUDY.analyze(sigma=0.1)(runs, jax.random.key(0), progress=Progress())
     assert arrays["asymmetry"] < 1e-5
     assert arrays["linearity_error"] < 1e-5
     np.testing.assert_allclose(arrays["shrinkage"], arrays["singular_values"], atol=1e-5)
