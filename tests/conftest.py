@@ -17,9 +17,11 @@ import warnings
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
+import numpy as np
 import optax
 import pytest
 from absl import app, flags
+from jax.sharding import AxisType, NamedSharding, PartitionSpec
 
 from gahr import training
 from gahr.data import calpha
@@ -48,11 +50,44 @@ def with_unit_gains(variables, key):
     return variables | {"params": jax.tree.unflatten(treedef, leaves)}
 
 
-def python(code, *arguments):
-    """What `python -c CODE ARGUMENTS` did, with the root and the tests on its path."""
-    environment = os.environ | {"PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'tests'}"}
-    line = [sys.executable, "-c", code, *map(str, arguments)]
+def get_config(arg="scale=smoke", *, file="calpha"):
+    """What a file of `configs/` makes of the string after the colon."""
+    return runpy.run_path(str(ROOT / "configs" / f"{file}.py"))["get_config"](arg)
+
+
+def over(number):
+    """The first axis spread over so many devices."""
+    devices = jax.devices()[:number]
+    assert len(devices) == number
+    return NamedSharding(jax.make_mesh((number,), ("data",), (AxisType.Auto,), devices=devices), PartitionSpec("data"))
+
+
+def python(*arguments, **environment):
+    """What `python ARGUMENTS` did, with the root and the tests on its path."""
+    environment = os.environ | {"PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'tests'}"} | environment
+    line = [sys.executable, *map(str, arguments)]
     return subprocess.run(line, capture_output=True, text=True, timeout=300, check=False, env=environment)
+
+
+def met(checks):
+    """The verdicts of the lines that have a mark."""
+    return [check.met for check in checks if check.met is not None]
+
+
+def each(function, keys, **options):
+    """Values of a function at the keys, one key at a time: much faster to compile than `jax.vmap`."""
+    one = functools.partial(function, **options)
+    return jax.tree.map(np.float64, jax.jit(lambda keys: jax.lax.map(one, keys))(keys))
+
+
+def assert_follows(distribution, values):
+    """Kolmogorov-Smirnov at 0.1 %."""
+    ranks = (np.arange(np.size(values)) + 0.5) / np.size(values)
+    assert np.abs(distribution(np.sort(np.ravel(values))) - ranks).max() < 1.95 / np.sqrt(np.size(values))
+
+
+def assert_uniform(values, low=0.0, high=1.0):
+    assert_follows(lambda value: (value - low) / (high - low), values)
 
 
 class Told(nn.Module):

@@ -1,13 +1,12 @@
 """The studies bases, shuffled and lowdim on denoisers whose basis is known, and their commands at smoke scale."""
 
 import functools
-import runpy
-from pathlib import Path
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from conftest import get_config, met
 from jax.tree_util import Partial
 
 from gahr import experiment
@@ -22,10 +21,6 @@ from gahr.studies.shared.study import Run
 
 SIZE = 8
 KEY = jax.random.key(0)
-
-
-def config(name, argument="scale=smoke"):
-    return runpy.run_path(str(Path(__file__).parent.parent / "configs" / f"{name}.py"))["get_config"](argument)
 
 
 def times(matrix, noisy):
@@ -63,10 +58,6 @@ def analysed(study, networks, asked, **options):
     arrays = study.analyze(num_bases=2, **options)(runs, KEY, progress=Progress())
     assert [found for _, found in networks.values()] == [asked] * len(networks)
     return arrays
-
-
-def met(checks):
-    return [check.met for check in checks if check.met is not None]
 
 
 def basis_of(matrix, clean, **options):
@@ -184,31 +175,11 @@ def test_bases_compare_each_exponent_with_the_next_lower(contours):
     plt.close(figure)
 
 
-def test_options_that_cannot_be_used_are_named():
-    bad = {
-        bases: dict(num_bases=0, sigma=0.0),
-        shuffled_study: dict(sigma=-1.0, num_levels=1, fit_between=(20.0, 21.0)),
-        lowdim: dict(sigma={"ray": 0.1}, num_images=1),
-    }
-    for study, option in ((study, option) for study, options in bad.items() for option in options):
-        needed = {"sigma": {"ray": 1, "waves": 1}} if study is lowdim else {}
-        with pytest.raises(ValueError, match=f"^{option} must"):
-            study.analyze(**needed | {option: bad[study][option]})
-
-
-@pytest.mark.parametrize("name", ["bases", "shuffled", "lowdim"])
-def test_smoke_run_end_to_end(tmp_path, name):
-    made = config(name)
+@pytest.mark.parametrize(("name", "arg"), [("bases", "contour=1+3,background=3,"), ("shuffled", ""), ("lowdim", "")])
+def test_smoke_run_end_to_end(tmp_path, name, arg):
+    made = get_config(f"{arg}scale=smoke", file=name)  # networks of one training are compiled once
     experiment.train(made, tmp_path)
     checks = experiment.study(made, tmp_path)
     assert (tmp_path / "figures" / f"{name}.pdf").stat().st_size > 10_000
     assert all(check.met is None for check in checks)
     assert len(STUDIES[name].check(dict(np.load(tmp_path / "study.npz")))) == len(checks)
-
-
-def test_arguments_of_the_configs_are_checked():
-    assert list(config("bases", "contour=1+3,scale=smoke").runs) == ["alpha1", "alpha3"]
-    with pytest.raises(ValueError, match="sigma"):
-        config("shuffled", "sigma=0,scale=smoke")
-    with pytest.raises(ValueError, match="contour"):
-        config("bases", "contours=2")

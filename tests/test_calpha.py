@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from conftest import assert_uniform, each
 
 from gahr.data import calpha
 
@@ -19,27 +20,16 @@ STATISTICS = {
 }
 
 
-def each(functions, number, seed=0):
-    """Values (number, ...) of each function at the same keys: one loop over keys compiles much faster than `vmap`."""
-    keys = jax.random.split(jax.random.key(seed), number)
-    values = jax.jit(lambda keys: jax.lax.map(lambda key: [function(key) for function in functions], keys))(keys)
-    return [np.asarray(value) for value in values]
+KEYS = jax.random.split(jax.random.key(0), NUM)
 
 
-def draw(number, *variants, size=SIDE):
-    """Images (number, size, size) of each variant of the options, of the same keys."""
-    functions = [lambda key, o=o: calpha.sample(key, size=size, **o)[..., 0] for o in variants]
-    return each(functions, number)
-
-
-def assert_uniform(values):
-    """Kolmogorov-Smirnov at 0.1 %."""
-    ranks = (np.arange(len(values)) + 0.5) / len(values)
-    assert np.abs(np.sort(values) - ranks).max() < 1.95 / np.sqrt(len(values))
+def draw(*variants, keys=KEYS):
+    """Images (N, SIDE, SIDE) of each variant of the options, of the same keys."""
+    return each(lambda key: [calpha.sample(key, size=SIDE, **options)[..., 0] for options in variants], keys)
 
 
 def test_pixels_have_the_statistics_of_the_published_generator():
-    for alpha, images in zip(STATISTICS, draw(NUM, *(dict(alpha=alpha) for alpha in STATISTICS)), strict=True):
+    for alpha, images in zip(STATISTICS, draw(*(dict(alpha=alpha) for alpha in STATISTICS)), strict=True):
         means = images.mean((1, 2))
         assert abs(means.mean() - 0.5) < 4 * means.std() / np.sqrt(NUM)  # the law is symmetric about 1/2
         assert images.std() == pytest.approx(STATISTICS[alpha][0], abs=0.015)
@@ -48,7 +38,8 @@ def test_pixels_have_the_statistics_of_the_published_generator():
 
 
 def test_contours_have_the_published_statistics_and_those_of_their_spectrum():
-    contours = each([lambda key, a=alpha: calpha._contour(key, SIDE, a) for alpha in STATISTICS], 4000, seed=1)
+    keys = jax.random.split(jax.random.key(1), 4000)
+    contours = each(lambda key: [calpha._contour(key, SIDE, alpha) for alpha in STATISTICS], keys)
     frequency = np.arange(-SIDE // 2, SIDE // 2)
     for alpha, height in zip(STATISTICS, contours, strict=True):
         jumps = np.abs(np.diff(height))
@@ -63,7 +54,7 @@ def test_contours_have_the_published_statistics_and_those_of_their_spectrum():
 
 def test_background_power_falls_as_the_frequency_to_minus_two_alpha():
     alphas = (1.0, 2.5)
-    drawn = each([lambda key, a=alpha: calpha._background(key, SIDE, a) for alpha in alphas], NUM, seed=2)
+    drawn = each(lambda key: [calpha._background(key, SIDE, alpha) for alpha in alphas], KEYS)
     for alpha, fields in zip(alphas, drawn, strict=True):
         np.testing.assert_allclose([fields.min((1, 2)), fields.max((1, 2))], [[0] * NUM, [1] * NUM], atol=1e-6)
         power = np.log(np.abs(np.fft.fft2(np.float64(fields))) ** 2)
@@ -81,7 +72,7 @@ def test_the_mask_is_one_on_and_below_a_contour_of_whole_pixels_and_blurred_in_q
         bright = (images - low) / (high - low)
         return np.where(bright[:, -1:, :1] > 0.5, bright, 1 - bright)
 
-    sharp, blurred = map(mask, draw(20, dict(alpha=2.0, blur=False), dict(alpha=2.0)))
+    sharp, blurred = map(mask, draw(dict(alpha=2.0, blur=False), dict(alpha=2.0), keys=KEYS[:20]))
     assert set(np.unique(sharp)) == {0, 1}
     assert np.all(np.diff(sharp, axis=1) >= 0)
     assert (SIDE - sharp.sum(1)).std() == pytest.approx(9.2, rel=0.4)
@@ -96,7 +87,7 @@ def test_a_fair_coin_puts_the_range_from_u_to_1_above_or_below_that_from_0_to_v(
     monkeypatch.setattr(
         calpha, "_background", lambda key, size, alpha: jnp.broadcast_to(jnp.arange(size) > 0, (size,) * 2)
     )
-    (images,) = draw(NUM, dict(alpha=2.0, blur=False))
+    (images,) = draw(dict(alpha=2.0, blur=False))
     above, below = images[:, 0, [0, -1]], images[:, -1, [0, -1]]
     coin = above[:, 1] > below[:, 1]
     (u, one), (zero, v) = np.where(coin, above.T, below.T), np.where(coin, below.T, above.T)
@@ -123,9 +114,9 @@ def test_all_parts_are_drawn_from_different_keys(monkeypatch):
 
 
 def test_backgrounds_have_the_exponent_of_the_contour_unless_given_and_sides_may_be_odd(monkeypatch):
-    drawn = each([lambda key, s=size: calpha.sample(key, size=s, alpha=2.0) for size in (2, 15)], 9)
+    drawn = each(lambda key: [calpha.sample(key, size=size, alpha=2.0) for size in (2, 15)], KEYS[:9])
     for size, images in zip((2, 15), drawn, strict=True):
-        assert (images.shape, images.dtype) == ((9, size, size, 1), jnp.float32)
+        assert images.shape == (9, size, size, 1)
         assert np.all((images >= 0) & (images <= 1 + 1e-6))
     seen = []
     monkeypatch.setattr(calpha, "_contour", lambda key, size, alpha: seen.append(alpha) or jnp.zeros(size))

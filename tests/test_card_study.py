@@ -1,12 +1,10 @@
 """The card study: marks that tell exact denoisers from others, the known KL integral, and published networks."""
 
-import runpy
-from pathlib import Path
-
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from conftest import get_config
 from jax.tree_util import Partial
 from matplotlib import pyplot as plt
 from safetensors.numpy import save_file
@@ -22,7 +20,6 @@ from gahr.models.layers import initialize
 from gahr.studies.card import STUDY, analysis
 from gahr.studies.shared.study import Run
 
-CONFIG = Path(__file__).parent.parent / "configs" / "card.py"
 KEY = jax.random.key(0)
 
 
@@ -38,8 +35,7 @@ def arrays():
     """Arrays of the study of y / 2."""
     runs = {"half": Run(None, Partial(lambda noisy, sigma: noisy / 2), images, {})}
     options = dict(num_images=100, num_fit=2000, num_levels=6, num_probes=2)
-    with Progress() as progress:
-        return STUDY.analyze(**options)(runs, KEY, progress=progress)
+    return STUDY.analyze(**options)(runs, KEY, progress=Progress())
 
 
 def test_exact_denoisers_meet_every_mark_and_the_known_ones_have_their_traces(arrays):
@@ -137,13 +133,12 @@ def test_published_networks_are_given_crops_of_their_channels(tmp_path, monkeypa
         raise StopIteration
 
     monkeypatch.setattr(analysis, "_subjects", subjects)
-    made = runpy.run_path(str(CONFIG))["get_config"](f"weights={files_of['a']}+{files_of['b']},size=6,scale=smoke")
+    made = get_config(f"weights={files_of['a']}+{files_of['b']},size=6,scale=smoke", file="card")
     assert list(made.runs) == []
-    with Progress() as progress:
-        with pytest.raises(StopIteration):
-            STUDY.analyze(**made.study.analysis)({}, KEY, progress=progress)
-        with pytest.raises(ValueError, match="different channels: a 3, c 1"):
-            STUDY.analyze(weights=f"{files_of['a']}+{files_of['c']}")({}, KEY, progress=progress)
+    with pytest.raises(StopIteration):
+        STUDY.analyze(**made.study.analysis)({}, KEY, progress=Progress())
+    with pytest.raises(ValueError, match="different channels: a 3, c 1"):
+        STUDY.analyze(weights=f"{files_of['a']}+{files_of['c']}")({}, KEY, progress=Progress())
 
 
 def test_the_figure_is_drawn(arrays):

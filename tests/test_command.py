@@ -1,12 +1,10 @@
 """The main command line: errors in one line, the plan, and signals before any work."""
 
-import os
 import signal
-import subprocess
 import sys
 
 import pytest
-from conftest import ROOT
+from conftest import ROOT, python
 
 from gahr.experiment import report, storage
 from gahr.studies.shared.study import AtLeast, Check
@@ -17,21 +15,17 @@ SMOKE = "--config=configs/calpha.py:scale=smoke"
 def test_bad_commands_are_one_clear_line(unclear):
     cases = {
         ("--config", "configs/calpha.py:alpa=3"): "did you mean alpha?",
-        ("--config", "configs/calpha.py:alpha=-1"): "alpha must be a positive number, got -1",
         (SMOKE, "--config.runs.alpha3.optim.batchsize=8"): "batch_size",
         ("--config", "configs/absent.py"): "no config file configs/absent.py",
         ("--config=configs/absent.py:alpha=3", "--config.seed=1"): "no config file configs/absent.py",
-        ("--config", "configs/calpha.py:alpha=1+2+1"): "alpha holds one exponent twice",
         (SMOKE, "--config.study.analysis.num_levels=1"): "num_levels must be at least 2",
         (SMOKE, "--config.runs.alpha3.model.dtype=float31"): "model.dtype must be one of float32",
-        (): "--config is needed",
     }
     assert not (found := unclear("main", cases)), found
 
 
 def test_a_process_that_fails_ends_with_one_line_and_status_1():
-    line = [sys.executable, str(ROOT / "launch" / "main.py")]
-    done = subprocess.run(line, capture_output=True, text=True, timeout=60, check=False)
+    done = python(ROOT / "launch" / "main.py")
     assert (done.returncode, done.stderr.count("\n")) == (1, 1)
     assert done.stderr.startswith("error: --config is needed")
 
@@ -79,9 +73,7 @@ def test_a_signal_during_the_imports_leaves_with_one_line(tmp_path, number):
     (tmp_path / "absl.py").write_text(
         f"import os, time\ntry:\n    os.kill(os.getpid(), {int(number)}); time.sleep(60)\nfinally:\n    print('lost')\n"
     )
-    line = [sys.executable, str(ROOT / "launch" / "main.py"), SMOKE]
-    environment = os.environ | {"PYTHONPATH": str(tmp_path)}
-    done = subprocess.run(line, capture_output=True, text=True, timeout=60, check=False, env=environment)
+    done = python(ROOT / "launch" / "main.py", SMOKE, PYTHONPATH=str(tmp_path))
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "\nstopped; nothing to save\n")
 
 

@@ -1,25 +1,13 @@
 """The string after the colon of --config, the scales, and the published configs."""
 
-import importlib.util
-import subprocess
-import sys
-from pathlib import Path
-
 import jax
 import pytest
+from conftest import ROOT, get_config, python
 
 from gahr.config import SCALES, choose_scale, num_blocks, parse_arg, refuse_given, require_positive
 from gahr.experiment.planning import plan
 
-CONFIGS = Path(__file__).parent.parent / "configs"
 DEFAULTS = dict(alpha=(3.0,), sizes=(16, 32), steps=10, rate=0.5, name="unet", quick=False, background=None)
-
-
-def get_config(arg, *, file="calpha"):
-    spec = importlib.util.spec_from_file_location(file, CONFIGS / f"{file}.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module.get_config(arg)
 
 
 def test_values_are_read_as_the_type_of_their_default():
@@ -39,9 +27,7 @@ def test_values_are_read_as_the_type_of_their_default():
         ("background=none", "background", None),
     ]:
         found = parse_arg(arg, **DEFAULTS)
-        assert found == DEFAULTS | {name: value}
-        kinds = [type(v) for v in (found[name] if isinstance(value, tuple) else [found[name]])]
-        assert kinds == [type(v) for v in (value if isinstance(value, tuple) else [value])]
+        assert repr(found) == repr(DEFAULTS | {name: value})  # 2 is not 2.0
 
 
 def test_several_arguments_are_joined_by_commas():
@@ -73,11 +59,6 @@ def test_auto_is_gpu_where_there_is_an_accelerator_and_else_laptop(monkeypatch, 
     assert choose_scale("auto")[0] == scale
 
 
-def test_an_unknown_scale_names_the_nearest():
-    with pytest.raises(ValueError, match="unknown scale 'labtop'; did you mean laptop"):
-        choose_scale("labtop")
-
-
 @pytest.mark.parametrize("value", [0.0, -1.0, float("inf"), float("nan")])
 def test_require_positive_names_what_is_not(value):
     require_positive(alpha=1e-6, beta=10.0)
@@ -93,6 +74,23 @@ def test_arguments_that_are_left_out_are_not_refused(arg):
 @pytest.mark.parametrize(
     ("file", "arg", "message"),
     [
+        ("calpha", "alpha=0", "alpha must be a positive number, got 0"),
+        ("calpha", "alpha=3+-1", "alpha must be a positive number, got -1"),
+        ("calpha", "background_alpha=0", "background_alpha must be a positive number"),
+        ("calpha", "scale=labtop", "unknown scale 'labtop'; did you mean laptop"),
+        ("calpha", "model=unett", "unknown model 'unett'; did you mean unet"),
+        ("calpha", "alfa=3", "did you mean alpha"),
+        ("calpha", "alpha=1+2+1", "alpha holds one exponent twice"),
+        ("calpha", "alpha=1+1.0000001", "two that round to one name: alpha1, alpha1"),
+        ("bases", "contours=2", "did you mean contour"),
+        ("shuffled", "sigma=0", "sigma must be a positive number"),
+        ("memorization", "data=calph", "did you mean calpha"),
+        ("memorization", "data=file", "data=file needs path="),
+        ("memorization", "set_sizes=10+10", "set_sizes must be different"),
+        ("memorization", "set_sizes=10+0", "set_sizes must be different"),
+        ("memorization", "repeats=0", "repeats must be a positive"),
+        ("memorization", "size=0", "size must be different whole numbers from 1, got 0"),
+        ("memorization", "features=0", "features must be different"),
         ("memorization", "split=random", "split= belongs to data=file"),  # given, though it is the default
         ("memorization", "num_test=8", "num_test= belongs to data=file"),
         ("memorization", "data=disks,channels=3", "channels= belongs to data=file"),
@@ -106,9 +104,9 @@ def test_arguments_that_are_left_out_are_not_refused(arg):
         ("eigenbasis", "weights=net.npz,alpha=2", "alpha= belongs to the network that is trained"),
     ],
 )
-def test_an_argument_that_would_be_ignored_is_refused(file, arg, message):
+def test_an_argument_that_is_impossible_or_would_be_ignored_is_refused(file, arg, message):
     with pytest.raises(ValueError, match=message):
-        get_config(f"scale=smoke,{arg}", file=file)
+        get_config(arg, file=file)
 
 
 @pytest.mark.parametrize(
@@ -127,7 +125,7 @@ def test_an_argument_that_is_used_is_not_refused(file, arg):
 
 
 @pytest.mark.parametrize("scale", SCALES)
-@pytest.mark.parametrize("file", sorted(path.stem for path in CONFIGS.glob("*.py")))
+@pytest.mark.parametrize("file", sorted(path.stem for path in (ROOT / "configs").glob("*.py")))
 def test_every_config_is_a_plan_at_every_scale(tmp_path, file, scale):
     config = get_config(f"scale={scale}", file=file)
     assert (config.scale, config.scale_reason) == (scale, "asked for")
@@ -154,6 +152,7 @@ def test_calpha_config_has_one_run_for_each_exponent(tmp_path):
     assert {run.data.background_alpha for run in config.runs.values()} == {8}
     runs = plan(config, tmp_path).runs
     assert len({tuple(jax.random.key_data(parts.key).tolist()) for parts in runs.values()}) == 3
+    assert list(get_config("contour=1+3,scale=smoke", file="bases").runs) == ["alpha1", "alpha3"]
 
 
 def test_depth_follows_the_side_where_there_are_several(tmp_path):
@@ -163,25 +162,6 @@ def test_depth_follows_the_side_where_there_are_several(tmp_path):
     assert len(plan(made, tmp_path).runs) == 6
 
 
-def test_calpha_config_refuses_impossible_arguments():
-    for arg, message in [
-        ("alpha=0", "alpha must be a positive number, got 0"),
-        ("alpha=3+-1", "alpha must be a positive number, got -1"),
-        ("background_alpha=0", "background_alpha must be a positive number"),
-        ("scale=tiny", "unknown scale 'tiny'"),
-        ("model=unett", "unknown model 'unett'; did you mean unet"),
-        ("alfa=3", "did you mean alpha"),
-        ("alpha=1+2+1", "alpha holds one exponent twice"),
-        ("alpha=1+1.0000001", "two that round to one name: alpha1, alpha1"),
-    ]:
-        with pytest.raises(ValueError, match=message):
-            get_config(arg)
-
-
 def test_a_config_of_a_given_scale_is_read_without_jax():
-    code = f"""
-import runpy, sys
-runpy.run_path({str(CONFIGS / "calpha.py")!r})["get_config"]("scale=smoke")
-assert "jax" not in sys.modules, "jax"
-"""
-    subprocess.run([sys.executable, "-c", code], check=True)
+    code = "import runpy, sys; runpy.run_path(sys.argv[1])['get_config']('scale=smoke'); print('jax' in sys.modules)"
+    assert python("-c", code, ROOT / "configs" / "calpha.py").stdout == "False\n"

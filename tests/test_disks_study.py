@@ -1,13 +1,12 @@
 """The disk study: exact posterior against plain sampling, marks, and the whole command at smoke scale."""
 
 import functools
-import runpy
-from pathlib import Path
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from conftest import get_config, met
 from jax.tree_util import Partial
 from scipy import stats
 
@@ -19,7 +18,6 @@ from gahr.experiment.progress import Progress
 from gahr.studies.disks import STUDY, analysis
 from gahr.studies.shared.study import Run
 
-CONFIG = Path(__file__).parent.parent / "configs" / "disks.py"
 SIZE = 8
 OPTIONS = dict(num_disks=2, num_images=3, num_levels=5, num_samples=512, num_sigmas=4)
 DISK = disks.Parameters(*(jnp.float32(value) for value in (0.8, 0.2, 1.6, 3.7, 4.4)))
@@ -110,8 +108,8 @@ def half():
     """Arrays of the study of the denoiser y / 2."""
     denoiser = Partial(lambda noisy, sigma: noisy / 2)
     runs = {"half": Run(None, denoiser, lambda subset, number: None, {"size": SIZE})}
-    with Progress() as progress, jax.default_matmul_precision("highest"):  # as a command does: compiled once for both
-        return STUDY.analyze(**OPTIONS)(runs, jax.random.key(0), progress=progress)
+    with jax.default_matmul_precision("highest"):  # as a command does: compiled once for both
+        return STUDY.analyze(**OPTIONS)(runs, jax.random.key(0), progress=Progress())
 
 
 def test_known_denoiser_has_its_trace_and_energy(half):
@@ -144,8 +142,8 @@ def test_no_image_has_a_key_twice(monkeypatch):
 
     for name, function in dict(_draw=draw, curve_of_told=curve_of_told, _posteriors=posteriors).items():
         monkeypatch.setattr(analysis, name, function)
-    with Progress() as progress, pytest.raises(StopIteration):
-        STUDY.analyze()({"run": Run(None, None, None, {"size": SIZE})}, jax.random.key(0), progress=progress)
+    with pytest.raises(StopIteration):
+        STUDY.analyze()({"run": Run(None, None, None, {"size": SIZE})}, jax.random.key(0), progress=Progress())
     keys = np.concatenate([jax.random.key_data(keys) for keys in used.values()])
     assert len(np.unique(keys, axis=0)) == len(keys) == 3 * 64
 
@@ -172,18 +170,15 @@ def test_left_and_right_singular_vectors_are_told_apart():
 
 
 def test_marks_are_held_against_overlap_and_dimension(half):
-    def met(arrays, **marks):
-        return [line.met for line in STUDY.check(arrays, **marks) if line.met is not None]
-
-    assert met(half) == []
+    assert met(STUDY.check(half)) == []
     good = half | {"overlap": np.array([0.95, 0.9]), "trace": np.array([[9.0, 8.0, 7.0, 3.0]] * 3)}
-    assert met(good, overlap=0.9, dimension_above=5.0) == [True, True, True]
+    assert met(STUDY.check(good, overlap=0.9, dimension_above=5.0)) == [True, True, True]
     low = good | {"trace": np.array([[7.0, 8.0, 4.0, 3.0]] * 3)}
-    assert met(low, overlap=0.95, dimension_above=5.0) == [False, False, False]
+    assert met(STUDY.check(low, overlap=0.95, dimension_above=5.0)) == [False, False, False]
 
 
 def test_smoke_run_end_to_end(tmp_path):
-    made = runpy.run_path(str(CONFIG))["get_config"]("scale=smoke")
+    made = get_config(file="disks")
     made.runs.disks.data.size = SIZE
     made.study.analysis.update(OPTIONS)
     experiment.train(made, tmp_path)

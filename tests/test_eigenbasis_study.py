@@ -1,12 +1,10 @@
 """The eigenbasis study on denoisers whose basis is known, and its command for published weights and image files."""
 
-import runpy
-from pathlib import Path
-
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from conftest import get_config
 from jax.tree_util import Partial
 from PIL import Image
 from safetensors.numpy import save_file
@@ -19,8 +17,6 @@ from gahr.models.bfcnn import BFCNN
 from gahr.models.layers import initialize
 from gahr.studies.eigenbasis import STUDY
 from gahr.studies.shared.study import Run
-
-CONFIG = Path(__file__).parent.parent / "configs" / "eigenbasis.py"
 
 
 def band_pass(noisy, sigma):
@@ -35,8 +31,7 @@ def test_a_fourier_denoiser_is_found_to_be_one():
     clean = 0.5 + 0.4 * jnp.sin(2 * jnp.pi * rows / 12)
     images = {"test": clean[None]}  # a training image would be a KeyError
     runs = {"filter": Run(None, Partial(band_pass), lambda subset, number: images[subset][:number], {})}
-    with Progress() as progress:
-        arrays = STUDY.analyze(sigma=0.1)(runs, jax.random.key(0), progress=progress)
+    arrays = STUDY.analyze(sigma=0.1)(runs, jax.random.key(0), progress=Progress())
     assert arrays["asymmetry"] < 1e-5
     assert arrays["linearity_error"] < 1e-5
     np.testing.assert_allclose(arrays["shrinkage"], arrays["singular_values"], atol=1e-5)
@@ -55,7 +50,7 @@ def test_published_weights_of_a_colour_network_and_image_files(tmp_path):
     save_file(published.export(model, initialize(model, jax.random.key(0), (8, 8, 3))), weights)
     image = tmp_path / "image.png"
     Image.fromarray(np.random.default_rng(0).integers(0, 255, (40, 30, 3), np.uint8)).save(image)
-    made = runpy.run_path(str(CONFIG))["get_config"](f"weights={weights},image={image},size=8")
+    made = get_config(f"weights={weights},image={image},size=8", file="eigenbasis")
     assert list(made.runs) == []
     experiment.train(made, tmp_path / "run")  # nothing
     checks = experiment.study(made, tmp_path / "run")

@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from conftest import assert_uniform, each
 
 from gahr.data import DATASETS, calpha, disks, polygons, ray, shuffled, splits, waves
 from gahr.names import options_of
@@ -24,21 +25,13 @@ SMALL = {  # set -> options of a quick image
 
 
 def draw(function, keys=KEYS, **options):
-    """Values of a function at the keys, one key at a time: much faster to compile than `jax.vmap`."""
-    one = functools.partial(function, **options)
-    return jax.tree.map(np.float64, jax.jit(lambda keys: jax.lax.map(one, keys))(keys))
+    return each(function, keys, **options)
 
 
 @functools.cache
 def related():
     """Images (NUM, 12, 12, 1) of calpha, ray and shuffled at the same keys; number i is that of `jax.random.key(i)`."""
     return draw(lambda key: [module.sample(key, **SMALL[module.__name__[10:]]) for module in (calpha, ray, shuffled)])
-
-
-def assert_uniform(values, low=0.0, high=1.0):
-    """Kolmogorov-Smirnov at 0.1 %."""
-    ranks = (np.arange(len(values)) + 0.5) / len(values)
-    assert np.abs((np.sort(values) - low) / (high - low) - ranks).max() < 1.95 / np.sqrt(len(values))
 
 
 # all sets
@@ -140,18 +133,6 @@ def test_tangents_are_the_derivatives_of_the_image():
     assert tangents.shape == (20, 5, 20, 20, 1)
     np.testing.assert_allclose(tangents, expected, atol=1e-5)
     assert np.all(np.linalg.matrix_rank(tangents.reshape(20, 5, -1)) == 5)
-
-
-def test_tangents_are_finite_differences_away_from_the_ends_of_the_ramp():
-    step, pixel = 1e-2, np.arange(20) + 0.5
-    drawn = disks.Parameters(0.9, 0.2, 5.3, 8.1, 11.4)
-    render, tangents = (jax.jit(functools.partial(function, size=20)) for function in (disks.render, disks.tangents))
-    inside = drawn.radius + 0.5 - np.hypot(pixel[:, None] - drawn.row, pixel - drawn.column)
-    away = np.minimum(np.abs(inside), np.abs(inside - 1)) > 2 * step
-    assert away.mean() > 0.9
-    for field, tangent in zip(drawn._fields, tangents(drawn), strict=True):
-        above, below = (render(drawn._replace(**{field: getattr(drawn, field) + t})) for t in (step, -step))
-        np.testing.assert_allclose(((above - below) / (2 * step))[away], tangent[away], atol=2e-3)
 
 
 def test_derivatives_are_finite_where_a_pixel_lies_on_the_centre():

@@ -185,18 +185,6 @@ def test_the_jacobian_of_streamed_point_masses_by_both_modes():
     assert np.trace(expected) > 0.1
 
 
-def test_point_masses_are_tweedies_step():
-    sigma, flat = 0.3, IMAGES.reshape(50, -1)
-
-    @jax.jit
-    @jax.grad
-    def score(noisy):
-        return jax.nn.logsumexp(-jnp.sum((noisy.reshape(1, -1) - flat) ** 2, 1) / (2 * sigma**2))
-
-    found = denoise(analytic.points(IMAGES, chunk=7), SAMPLES, sigma)[0]
-    np.testing.assert_allclose(found, SAMPLES[0] + sigma**2 * score(SAMPLES[0]), atol=1e-5)
-
-
 def test_the_psnr_curve_of_point_masses_is_that_of_each_level():
     empirical = analytic.points(EIGHT_BIT, chunk=16)
     measure = jax.jit(lambda images, s: performance.psnr_curve(at(empirical, s), KEY, images, sigmas=s, chunk=9).psnr)

@@ -5,18 +5,15 @@ import signal
 import socket
 import subprocess
 import sys
-import time
 
 import numpy as np
+from conftest import ROOT
 from safetensors.numpy import load_file
-from test_pipeline import ROOT, WEIGHTS
+from test_pipeline import WEIGHTS, await_checkpoint
 
-OPTIONS = [
-    f"--config={ROOT / 'configs' / 'calpha.py'}:scale=smoke",
-    "--config.checkpoint_seconds=0",
-]  # a checkpoint a step
+OPTIONS = [f"--config={ROOT / 'configs' / 'calpha.py'}:scale=smoke", "--progress=plain"]
 OPTIONS += ["--config.runs.alpha3.optim.num_steps=60", "--config.runs.alpha3.optim.peak=2e-4"]
-OPTIONS += ["--progress=plain", "--only=alpha3"]
+OPTIONS += ["--config.checkpoint_seconds=0", "--only=alpha3"]  # a checkpoint a step
 
 
 def start(number, workdir):
@@ -38,20 +35,11 @@ def finish(processes):
     return errors
 
 
-def after_a_checkpoint(processes, workdir, number):
-    """Send the last process a signal once a checkpoint is there."""
-    deadline = time.monotonic() + 120
-    while not any(path.name.isdigit() for path in workdir.glob("alpha3/checkpoints/*")):
-        assert time.monotonic() < deadline
-        assert all(process.poll() is None for process in processes), [p.communicate()[1] for p in processes]
-        time.sleep(0.05)
-    processes[-1].send_signal(number)
-
-
 def test_two_processes_stop_together_and_one_goes_on_with_the_same_numbers(tmp_path):
     finish(start(1, tmp_path / "alone"))
     processes = start(2, tmp_path / "run")
-    after_a_checkpoint(processes, tmp_path / "run", signal.SIGTERM)
+    await_checkpoint(processes, tmp_path / "run")
+    processes[-1].send_signal(signal.SIGTERM)
     errors = finish(processes)
     assert not (tmp_path / "run" / WEIGHTS).exists()
     assert all("stopped and saved" in error for error in errors)

@@ -87,13 +87,6 @@ def test_slope_of_an_exact_denoiser_is_that_of_its_measured_psnr():
         assert float(slope(sigma)) == pytest.approx(theory, abs=0.01)
 
 
-def test_trained_network_is_homogeneous_and_its_own_linear_part(denoiser, noisy):
-    departure = jax.jit(identities.homogeneity_error)
-    for factor in (1e-2, 0.3, 5.0):
-        assert np.all(departure(denoiser, noisy, factor=factor) < 1e-5)
-    assert np.all(jax.jit(identities.linearity_error)(denoiser, noisy) < 1e-5)
-
-
 def test_an_affine_denoiser_departs_by_its_constant():
     noisy, constant = normal(5, (3, 4, 4, 2)), normal(6, (1, 4, 4, 2))
     affine = Partial(lambda noisy: 0.5 * noisy + constant)
@@ -122,20 +115,6 @@ def test_sure_estimates_the_mean_squared_error_also_of_a_denoiser_that_is_not_op
         np.testing.assert_allclose(mse.mean(), theory, rtol=0.05)
     found, mse = measured(0.3, 0.6)
     assert abs((found - mse).mean()) < min(4 * (found - mse).std() / np.sqrt(2000), 0.02 * 0.3**2)
-
-
-def test_covariance_products_are_the_posterior_covariance():
-    product = jax.jit(lambda y, v: identities.covariance_product(at(EXACT, 0.2), y, v, sigma=0.2))
-    expected = 0.04 * EIGENVALUES[5] / (EIGENVALUES[5] + 0.04) * VECTORS[5]
-    np.testing.assert_allclose(product(jnp.ones((8, 8, 1)), VECTORS[5]), expected, atol=1e-6)
-
-
-def test_asymmetry_from_probes():
-    estimate = jax.jit(identities.asymmetry, static_argnames="num_probes")
-    exact = np.linalg.norm(MATRIX - MATRIX.T) / np.linalg.norm(MATRIX)
-    for matrix, expected in ((MATRIX, exact), (MATRIX + MATRIX.T, 0)):
-        found = estimate(linear(matrix), KEY, jnp.ones((4, 8, 8, 1)), num_probes=200)
-        np.testing.assert_allclose(found, expected, rtol=0.05, atol=1e-5)
 
 
 WIDE = np.geomspace(1, 0.1, 64).astype(np.float32)

@@ -25,9 +25,8 @@ from gahr.studies.shared.study import AtLeast, Check, Study
 
 def stripes(key, *, size, period=4):
     phase = jax.random.uniform(key)
-    return jnp.broadcast_to(0.5 + 0.5 * jnp.sin(2 * jnp.pi * (jnp.arange(size) / period + phase)), (size, size))[
-        ..., None
-    ]
+    row = 0.5 + 0.5 * jnp.sin(2 * jnp.pi * (jnp.arange(size) / period + phase))
+    return jnp.broadcast_to(row[:, None], (size, size, 1))
 
 
 class Gain(nn.Module):  # told sigma: D(y) = g y with g = a / (a + sigma^2)
@@ -68,14 +67,8 @@ def analyze(*, number=4):
 
 
 def check(arrays, *, ratio=None):
-    return [
-        Check(
-            "norm of denoised over clean",
-            1.0,
-            np.linalg.norm(arrays["denoised"]) / np.linalg.norm(arrays["clean"]),
-            AtLeast(ratio),
-        )
-    ]
+    found = np.linalg.norm(arrays["denoised"]) / np.linalg.norm(arrays["clean"])
+    return [Check("norm of denoised over clean", 1.0, found, AtLeast(ratio))]
 
 
 def draw(arrays, *, title=""):

@@ -43,6 +43,6 @@ def bits():
 
 
 def test_kept_memory_gives_the_same_bits_and_stays_in_the_process():
-    done = python(PROGRAM)
+    done = python("-c", PROGRAM)
     held = (["returned", "kept"], ["unknown", "unknown"])
     assert done.stdout.split() in [[bits(), *states] for states in held], done.stderr

@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from conftest import assert_follows
 
 from gahr import noise
 
@@ -27,25 +28,10 @@ DISTRIBUTIONS = {  # law, options, distribution function
 }
 
 
-def assert_follows(distribution, values):
-    """Kolmogorov-Smirnov at 0.1 %."""
-    ranks = (np.arange(values.size) + 0.5) / values.size
-    assert np.abs(distribution(np.sort(np.ravel(values))) - ranks).max() < 1.95 / math.sqrt(values.size)
-
-
 @pytest.mark.parametrize("name", DISTRIBUTIONS)
 def test_sigma_follows_its_distribution_function(name):
     law, options, distribution = DISTRIBUTIONS[name]
     assert_follows(distribution, law(jax.random.key(0), (NUM,), **options))
-
-
-def test_quadratic_law_has_the_moments_of_a_squared_uniform():
-    sigma = np.asarray(noise.quadratic(jax.random.key(1), (NUM,)), np.float64)
-    assert sigma.min() >= 0
-    assert sigma.max() <= 1
-    for power in (1, 2):  # E u^2k = 1 / (2k + 1)
-        mean, variance = 1 / (2 * power + 1), 1 / (4 * power + 1) - 1 / (2 * power + 1) ** 2
-        assert abs((sigma**power).mean() - mean) < 4 * math.sqrt(variance / NUM)
 
 
 @pytest.mark.parametrize("name", noise.LAWS)

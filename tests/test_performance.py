@@ -63,12 +63,6 @@ def test_slope_of_lines_is_their_mean_and_its_error_their_spread():
     assert found.standard_error == pytest.approx(np.sqrt(np.sum((slopes - 0.65) ** 2) / 3 / 4))
 
 
-def test_slope_uses_both_ends_of_the_range():
-    found = performance.psnr_slope(np.array([0.0, 10.0, 20.0]), np.array([[0.0, 5.0, 8.0]] * 2), between=(10.0, 20.0))
-    assert found.slope == pytest.approx(0.3)
-    assert found.standard_error == pytest.approx(0)
-
-
 def test_slope_is_that_of_the_least_squares_line():
     levels = np.linspace(0, 10, 6)
     psnr = np.random.default_rng(0).normal(size=(3, 6))

@@ -2,7 +2,6 @@
 
 import json
 import os
-import runpy
 import shlex
 import shutil
 import signal
@@ -15,18 +14,17 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from conftest import ROOT, get_config
 
 from gahr import experiment
 from gahr.experiment.progress import Interrupted, Progress
 
-ROOT = Path(__file__).parent.parent
 WEIGHTS = "alpha3/denoiser.safetensors"
 
 
-def make_config(arguments="scale=smoke", **optim):
-    config = runpy.run_path(str(ROOT / "configs" / "calpha.py"))["get_config"](arguments)
-    for name in config.runs:
-        config.runs[name].optim.update(optim)
+def make_config(**optim):
+    config = get_config()
+    config.runs.alpha3.optim.update(optim)
     return config
 
 
@@ -41,9 +39,25 @@ class StopAfter(Progress):
         self.stop_requested = done >= self.step
 
 
-def command(*arguments, **options):
-    line = [sys.executable, str(ROOT / "launch" / "main.py"), *map(str, arguments)]
-    return subprocess.run(line, capture_output=True, text=True, timeout=300, check=False, **options)
+def newest_checkpoint(workdir):
+    """Its step; 0 where there is none."""
+    return max((int(path.name) for path in workdir.glob("alpha3/checkpoints/*") if path.name.isdigit()), default=0)
+
+
+def await_checkpoint(processes, workdir, *, after=0):
+    """Returns once there is one of a step above `after`."""
+    deadline = time.monotonic() + 120
+    while newest_checkpoint(workdir) <= after:
+        assert time.monotonic() < deadline
+        assert all(process.poll() is None for process in processes), [p.communicate()[1] for p in processes]
+        time.sleep(0.05)
+
+
+def stop(config, workdir, *steps):
+    """Trains and stops at each of the steps."""
+    for step in steps:
+        with pytest.raises(Interrupted):
+            experiment.train(config, workdir, progress=StopAfter(step))
 
 
 @pytest.fixture(scope="module")
@@ -95,18 +109,15 @@ def test_load_denoiser_equals_the_last_checkpoint(finished):
 
 def test_stopped_run_resumes_to_the_same_bits(finished, tmp_path):
     config, workdir, _ = finished
-    for step in (1, 2):
-        with pytest.raises(Interrupted):
-            experiment.train(config, tmp_path / "run", progress=StopAfter(step))
-        assert not (tmp_path / "run" / WEIGHTS).exists()
-    experiment.train(config, tmp_path / "run")
-    assert (tmp_path / "run" / WEIGHTS).read_bytes() == (workdir / WEIGHTS).read_bytes()
+    stop(config, tmp_path, 1, 2)
+    assert not (tmp_path / WEIGHTS).exists()
+    experiment.train(config, tmp_path)
+    assert (tmp_path / WEIGHTS).read_bytes() == (workdir / WEIGHTS).read_bytes()
 
 
 def test_a_directory_of_the_first_format_is_read_and_goes_on(finished, tmp_path):
     config, workdir, _ = finished
-    with pytest.raises(Interrupted):
-        experiment.train(config, tmp_path, progress=StopAfter(3))
+    stop(config, tmp_path, 3)
     description = json.loads((tmp_path / "config.json").read_text())
     assert description.pop("version") == 2
     run = description["config"]["runs"]["alpha3"]
@@ -128,8 +139,7 @@ def test_a_directory_of_the_first_format_is_read_and_goes_on(finished, tmp_path)
 
 def test_a_run_in_training_is_refused_to_another_process_until_that_ends(tmp_path):
     config = make_config()
-    with pytest.raises(Interrupted):
-        experiment.train(config, tmp_path, progress=StopAfter(1))
+    stop(config, tmp_path, 1)
     code = "import sys; from pathlib import Path; from gahr.experiment import storage\n"
     code += "with storage.alone(Path(sys.argv[1]), otherwise=''): print('held', flush=True); input()"
     line = [sys.executable, "-c", code, str(tmp_path / "alpha3")]
@@ -142,44 +152,37 @@ def test_a_run_in_training_is_refused_to_another_process_until_that_ends(tmp_pat
     assert (tmp_path / WEIGHTS).exists()
 
 
-def test_parameter_average_is_what_is_exported(tmp_path):
-    config = make_config(average=0.9)
-    experiment.train(config, tmp_path / "run")
+def test_parameter_average_is_what_is_exported(finished, tmp_path):
+    _, workdir, _ = finished
+    experiment.train(make_config(average=0.9), tmp_path)
     noisy = jax.random.normal(jax.random.key(0), (16, 16, 1))
-    averaged = experiment.load_denoiser(tmp_path / "run")(noisy)
-    assert jnp.array_equal(averaged, experiment.load_denoiser(tmp_path / "run", step=20)(noisy))
-    config = make_config()
-    experiment.train(config, tmp_path / "plain")
-    assert not jnp.array_equal(averaged, experiment.load_denoiser(tmp_path / "plain")(noisy))
+    averaged = experiment.load_denoiser(tmp_path)(noisy)
+    assert jnp.array_equal(averaged, experiment.load_denoiser(tmp_path, step=20)(noisy))
+    assert not jnp.array_equal(averaged, experiment.load_denoiser(workdir)(noisy))
 
 
 @pytest.mark.parametrize("damage", ["truncate", "delete"])
 def test_damaged_checkpoint_falls_back_to_the_one_before(finished, tmp_path, damage):
     config, workdir, _ = finished
-    for step in (1, 2):
-        with pytest.raises(Interrupted):
-            experiment.train(config, tmp_path, progress=StopAfter(step))
-    checkpoints = tmp_path / "alpha3" / "checkpoints"
-    newest = max((path for path in checkpoints.iterdir() if path.name.isdigit()), key=lambda path: int(path.name))
-    for path in newest.rglob("*"):
+    stop(config, tmp_path, 1, 2)
+    newest = newest_checkpoint(tmp_path)
+    for path in (tmp_path / "alpha3" / "checkpoints" / str(newest)).rglob("*"):
         if path.is_file() and path.name != "_CHECKPOINT_METADATA":
             if damage == "delete":
                 path.unlink()
             else:
                 os.truncate(path, path.stat().st_size // 2)
-    lines = []
-    progress = Progress("off")
+    progress, lines = Progress("off"), []
     progress.line = lines.append
     experiment.train(config, tmp_path, progress=progress)
-    assert any(f"{newest.name} cannot be read" in line and "going back" in line for line in lines)
+    assert any(f"{newest} cannot be read" in line and "going back" in line for line in lines)
     assert (tmp_path / WEIGHTS).read_bytes() == (workdir / WEIGHTS).read_bytes()
 
 
 def test_loss_that_is_not_finite_stops_and_names_run_and_step(tmp_path):
-    config = make_config(peak=1e30, schedule="constant")
     with pytest.raises(FloatingPointError, match=r"at step \d+ of run alpha3; no checkpoint was written yet"):
-        experiment.train(config, tmp_path / "run")
-    assert not (tmp_path / "run" / WEIGHTS).exists()
+        experiment.train(make_config(peak=1e30, schedule="constant"), tmp_path)
+    assert not (tmp_path / WEIGHTS).exists()
 
 
 def test_finished_run_is_read_where_the_devices_cannot_share_its_batches(finished, tmp_path, monkeypatch):
@@ -209,27 +212,24 @@ def test_damaged_results_are_named_or_made_again(finished, tmp_path):
             experiment.load_denoiser(tmp_path / "run")
 
 
-def test_directory_of_another_config_is_refused(finished, tmp_path):
+def test_directory_of_another_config_is_refused(finished):
     _, workdir, _ = finished
     with pytest.raises(ValueError, match="seed was 0, is 1"):
-        experiment.train(make_config("scale=smoke,seed=1"), workdir)
-    (tmp_path / "notes.txt").write_text("mine")
-    with pytest.raises(ValueError, match="not a run directory"):
-        experiment.train(make_config(), tmp_path)
+        experiment.train(get_config("scale=smoke,seed=1"), workdir)
     with pytest.raises(OSError, match="cannot be written"):
         experiment.train(make_config(), Path("/proc/run"))
 
 
 def test_several_exponents_make_one_run_each(tmp_path):
-    config = make_config("scale=smoke,alpha=1+2.5")
-    experiment.train(config, tmp_path, only="alpha1")
+    config = get_config("scale=smoke,alpha=2.5+3")
+    experiment.train(config, tmp_path, only="alpha3")
     with pytest.raises(ValueError, match="not trained yet: alpha2_5"):
         experiment.study(config, tmp_path)
     with pytest.raises(ValueError, match=r"run alpha2_5 of .* is not trained yet"):
         experiment.load_denoiser(tmp_path, run="alpha2_5")
     experiment.train(config, tmp_path)
     checks = experiment.study(config, tmp_path)
-    assert {check.name.split(":")[0] for check in checks} == {"alpha1", "alpha2_5"}
+    assert {check.name.split(":")[0] for check in checks} == {"alpha2_5", "alpha3"}
     with np.load(tmp_path / "study.npz") as arrays:
         assert arrays["alpha2_5/test"].shape == (8, 8)
 
@@ -239,8 +239,7 @@ def test_training_on_a_file_resumes_with_it_alone(tmp_path):
     np.save(small_set, np.random.default_rng(6).integers(0, 256, (60, 16, 16), dtype=np.uint8))
     config.runs.alpha3.data = dict(name="file", path=str(small_set), size=16, num_test=10, split="random")
     config.runs.alpha3.set_size = 20
-    with pytest.raises(Interrupted):
-        experiment.train(config, tmp_path / "run", progress=StopAfter(1))
+    stop(config, tmp_path / "run", 1)
     whole = np.load(small_set)
     changed = whole.copy()
     changed[50, 3, 3] ^= 1
@@ -250,8 +249,7 @@ def test_training_on_a_file_resumes_with_it_alone(tmp_path):
     np.save(small_set, whole)
     experiment.train(config, tmp_path / "run")
     experiment.train(config, tmp_path / "uninterrupted")
-    weights = "alpha3/denoiser.safetensors"
-    assert (tmp_path / "run" / weights).read_bytes() == (tmp_path / "uninterrupted" / weights).read_bytes()
+    assert (tmp_path / "run" / WEIGHTS).read_bytes() == (tmp_path / "uninterrupted" / WEIGHTS).read_bytes()
     record = json.loads((tmp_path / "run" / "alpha3" / "metrics.jsonl").read_text().splitlines()[-1])
     assert np.isfinite([record["train_psnr"], record["test_psnr"]]).all()
     small_set.unlink()
@@ -269,18 +267,13 @@ def test_command_survives_kill_and_termination(tmp_path):
 
     def start_and_signal(number, after):
         process = subprocess.Popen(line, stderr=subprocess.PIPE, text=True, env=one_device)
-        deadline = time.monotonic() + 120
-        while time.monotonic() < deadline and not any(
-            path.name.isdigit() and int(path.name) > after for path in workdir.glob("alpha3/checkpoints/*")
-        ):
-            assert process.poll() is None
-            time.sleep(0.05)
+        await_checkpoint([process], workdir, after=after)
         process.send_signal(number)
         return process.communicate(timeout=120)[1], process.returncode
 
     _, status = start_and_signal(signal.SIGKILL, after=0)
     assert status == -signal.SIGKILL
-    newest = max(int(path.name) for path in workdir.glob("alpha3/checkpoints/*") if path.name.isdigit())
+    newest = newest_checkpoint(workdir)
     errors, status = start_and_signal(signal.SIGTERM, after=newest)
     assert status == 0, errors
     assert f"resuming at step {newest} of 600" in errors
@@ -288,8 +281,7 @@ def test_command_survives_kill_and_termination(tmp_path):
     resume = shlex.split(errors.partition("resume with: ")[2])
     last = subprocess.run(resume, capture_output=True, text=True, timeout=300, check=False, env=one_device)
     assert last.returncode == 0, last.stderr
-    whole = command(*options, f"--workdir={tmp_path / 'whole'}", env=one_device)
-    assert whole.returncode == 0, whole.stderr
+    experiment.train(make_config(num_steps=600), tmp_path / "whole")
     assert (workdir / WEIGHTS).read_bytes() == (tmp_path / "whole" / WEIGHTS).read_bytes()
     steps = [json.loads(line)["step"] for line in (workdir / "alpha3/metrics.jsonl").read_text().splitlines()]
     assert steps == sorted(set(steps))

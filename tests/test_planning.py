@@ -1,12 +1,10 @@
 """What a config is refused for before any work, and what is made of its sections."""
 
-import json
 import re
 
 import jax
 import jax.numpy as jnp
-import pytest
-from test_config import get_config
+from conftest import get_config
 
 from gahr.experiment import build
 from gahr.experiment.planning import plan
@@ -42,30 +40,18 @@ def test_a_field_that_does_not_fit_is_refused_and_named(tmp_path):
         ("model", "name", "unett", r"unknown model\.name 'unett'; did you mean unet"),
         ("model", "feature", 8, r"unknown field model\.feature; did you mean features"),
         ("model", "dtype", "float31", r"model\.dtype must be one of float32, bfloat16, float16, got 'float31'"),
-        ("model", "dtype", "int32", r"model\.dtype must be one of"),
-        ("model", "gain_init", "publishd", r"model\.gain_init must be one of published, square_root, got 'publishd'"),
-        ("model", "features", 0, r"model\.features must be a whole number from 1, got 0"),
         ("model", "num_blocks", 0, r"model\.num_blocks must be a whole number from 1, got 0"),
         ("objective", "name", "denoisin", r"unknown objective\.name 'denoisin'; did you mean denoising"),
         ("objective", "law", "quadratc", "'quadratc'; did you mean quadratic"),
-        ("objective", "weighting", "inverse_var", "'inverse_var'; did you mean inverse_variance"),
         ("objective", "sigma_mn", 0.1, "sigma_mn.*did you mean sigma_min"),
         ("objective", "sigma_min", 0.0, "sigma_min"),
-        ("objective", "sigma_min", -0.1, r"objective\.sigma_min must be finite and not negative, got -0\.1"),
-        ("objective", "sigma_max", float("nan"), r"objective\.sigma_max must be finite and not negative, got nan"),
         ("objective", "sigma_min", 2.0, r"objective\.sigma_min must be at most sigma_max = 1\.0, got 2\.0"),
-        ("objective", "sigma_max", 0.0, r"objective\.sigma_max must be positive, got 0\.0"),
         ("objective", "teacher", "alpha4", "denoising learns from images alone and takes no teacher"),
         ("optim", "name", "adan", r"unknown optim\.name 'adan'; did you mean adam"),
         ("optim", "learning_rate", 1.0, r"unknown field optim\.learning_rate"),
         ("optim", "schedule", "linear", r"unknown schedule 'linear' \(allowed: halving, cosine, constant\)"),
         ("optim", "batch_size", 0, r"optim\.batch_size must be a whole number from 1, got 0"),
-        ("optim", "num_steps", 0, r"optim\.num_steps must be a whole number from 1, got 0"),
-        ("optim", "peak", 0.0, r"optim\.peak must be positive and finite in float32, got 0\.0"),
-        ("optim", "peak", float("inf"), r"optim\.peak must be positive and finite in float32, got inf"),
         ("optim", "warmup", -1, r"optim\.warmup must be from 0 to below num_steps = 20, got -1"),
-        ("optim", "warmup", 20, r"optim\.warmup must be from 0 to below num_steps = 20, got 20"),
-        ("optim", "average", 1.0, r"optim\.average must be from 0 to below 1, got 1\.0"),
     ]
     found = [(message, refusal(changed(*case), tmp_path / "run")) for *case, message in cases]
     assert [pair for pair in found if not re.search(f"run alpha3: .*{pair[0]}", pair[1])] == []
@@ -73,21 +59,16 @@ def test_a_field_that_does_not_fit_is_refused_and_named(tmp_path):
 
 
 def test_a_field_that_is_missing_is_named(tmp_path):
-    for section, field in [
-        ("data", "alpha"),
-        ("data", "name"),
-        ("optim", "num_steps"),
-        ("model", "name"),
-        ("objective", "name"),
-    ]:
-        config = get_config("scale=smoke").unlock()
+    for name in ("data.alpha", "data.name", "optim.num_steps", "model.name", "objective.name"):
+        section, field = name.split(".")
+        config = get_config().unlock()
         del config.runs.alpha3[section][field]
-        with pytest.raises(ValueError, match=rf"run alpha3: field {section}\.{field} is missing"):
-            plan(config, tmp_path)
+        assert f"run alpha3: field {name} is missing" in refusal(config, tmp_path)
 
 
 def test_options_of_a_study_are_refused_before_training(tmp_path):
     cases = [
+        ("calpha", "", "name", "slope", r"unknown study\.name 'slope'; did you mean slopes"),
         ("calpha", "analysis", "num_levels", 1, r"study\.analysis\.num_levels must be at least 2, got 1"),
         ("calpha", "analysis", "num_images", 1, r"study\.analysis\.num_images must be at least 2, got 1"),
         ("calpha", "analysis", "num_levels", 3, r"fit_between must hold at least two of the levels 0, 17, 34 dB"),
@@ -97,48 +78,31 @@ def test_options_of_a_study_are_refused_before_training(tmp_path):
         ("bases", "analysis", "num_bases", 0, r"study\.analysis\.num_bases must"),
         ("bases", "analysis", "sigma", 0.0, r"study\.analysis\.sigma must"),
         ("shuffled", "analysis", "sigma", -1.0, r"study\.analysis\.sigma must"),
+        ("shuffled", "analysis", "num_levels", 1, r"study\.analysis\.num_levels must"),
+        ("shuffled", "analysis", "fit_between", (20.0, 21.0), r"study\.analysis\.fit_between must"),
         ("lowdim", "analysis", "sigma", {"ray": 0.1}, r"study\.analysis\.sigma must"),
+        ("lowdim", "analysis", "num_images", 1, r"study\.analysis\.num_images must"),
         ("disks", "analysis", "num_samples", 8, r"study\.analysis\.num_samples must"),
         ("card", "analysis", "num_probes", 0, r"study\.analysis\.num_probes must"),
         ("eigenbasis", "analysis", "weights", "absent.npz", r"study\.analysis\.weights: there is no file absent\.npz"),
         ("memorization", "transition/analysis", "num_levels", 2, r"study\.analysis\.num_levels must"),
         ("memorization", "twins/analysis", "num_samples", 5, r"study\.analysis\.num_samples must"),
+        ("memorization", "twins/analysis", "beta", 0.0, r"study\.analysis\.beta must"),
     ]
     wrong = []
     for file, section, field, value, message in cases:
-        config = get_config("scale=smoke", file=file).unlock()
+        config = get_config(file=file).unlock()
         target = config.study
-        for name in section.split("/"):
+        for name in filter(None, section.split("/")):
             target = target[name]
         target[field] = value
         if not re.search(message, found := refusal(config, tmp_path)):
             wrong.append((message, found))
     assert wrong == []
-    config = get_config("scale=smoke")
-    config.study.name = "slope"
-    with pytest.raises(ValueError, match=r"unknown study\.name 'slope'; did you mean slopes"):
-        plan(config, tmp_path)
-
-
-def test_infinite_weights_are_refused_where_sigma_reaches_zero(tmp_path):
-    laws = [
-        dict(law="quadratic"),
-        dict(law="quadratic", sigma_min=0.0),
-        dict(law="uniform"),
-        dict(law="fixed", sigma=0.0),
-    ]
-    for law in laws:
-        for weighting in ("inverse_sigma", "inverse_variance"):
-            config = get_config("scale=smoke").unlock()
-            config.runs.alpha3.objective = law | dict(name="denoising", weighting=weighting)
-            with pytest.raises(ValueError, match="run alpha3: objective"):
-                plan(config, tmp_path)
-            config.runs.alpha3.objective["sigma" if law["law"] == "fixed" else "sigma_min"] = 0.01
-            plan(config, tmp_path)
 
 
 def test_initial_values_are_drawn_from_the_key_of_no_step(tmp_path):
-    parts = plan(get_config("scale=smoke"), tmp_path).runs["alpha3"]
+    parts = plan(get_config(), tmp_path).runs["alpha3"]
     found = jax.tree.leaves(build.new_state(parts).params)
     for step in range(3):
         others = initialize(parts.model, jax.random.fold_in(parts.key, step), parts.dataset.shape)["params"]
@@ -151,15 +115,3 @@ def test_another_network_by_its_name_alone_drops_the_fields_it_has_not(tmp_path)
     assert planned.runs["alpha3"].model.features == 8
     assert "num_blocks" not in planned.config["runs"]["alpha3"]["model"]
     assert plan(get_config("scale=smoke,model=bfcnn"), tmp_path).runs["alpha3"].model.num_layers == 4
-
-
-def test_batches_must_be_shared_by_the_devices_in_training_alone(tmp_path, monkeypatch):
-    config = changed("optim", "batch_size", 12)
-    monkeypatch.setattr(jax, "device_count", lambda: 8)
-    build.build(config.runs.alpha3, "alpha3", seed=0)
-    with pytest.raises(ValueError, match=r"run alpha3: .* shared by 8 devices; the nearest valid is 8 or 16"):
-        plan(config, tmp_path)
-    (tmp_path / "alpha3").mkdir()
-    (tmp_path / "alpha3" / "denoiser.safetensors").touch()
-    (tmp_path / "config.json").write_text(json.dumps({"version": 2, "config": json.loads(config.to_json())}))
-    plan(config, tmp_path)

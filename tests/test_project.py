@@ -1,11 +1,10 @@
 """The README and CI say the same, and the README's example does what it says."""
 
 import re
-import runpy
 
 import mutations
 import numpy as np
-from conftest import ROOT
+from conftest import ROOT, get_config
 
 from gahr import experiment
 
@@ -24,8 +23,7 @@ def test_the_example_of_the_readme_measures_on_images_the_network_has_not_seen(t
     lines = [line for line in example.splitlines() if re.match(r"import|from|keys =|clean =", line)]
     names = {}
     exec("\n".join(lines), names)
-    config = runpy.run_path(str(ROOT / "configs" / "calpha.py"))["get_config"]("alpha=3,scale=laptop")
-    run = experiment.plan(config, tmp_path).runs["alpha3"]
+    run = experiment.plan(get_config("alpha=3,scale=laptop"), tmp_path).runs["alpha3"]
     training = run.dataset.take(np.arange(16), subset=run.subset, set_size=run.set_size)
     clean = np.asarray(names["clean"])
     assert clean.shape == training.shape

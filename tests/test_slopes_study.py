@@ -24,8 +24,7 @@ def images(subset, number):
 def arrays():
     half = Partial(lambda noisy, sigma: noisy / 2)
     runs = {"net": Run(None, half, images, {"alpha": 3.0}, subset="b")}
-    with Progress() as progress:
-        return slopes.STUDY.analyze(num_levels=9)(runs, KEY, progress=progress)
+    return slopes.STUDY.analyze(num_levels=9)(runs, KEY, progress=Progress())
 
 
 def mse(subset, sigmas):

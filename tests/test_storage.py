@@ -27,7 +27,7 @@ sys.exit(any([os.waitpid(child, 0)[1] for child in children]))
 
 
 def test_several_processes_may_claim_new_directories_at_once(tmp_path):
-    done = python(PROGRAM, tmp_path)
+    done = python("-c", PROGRAM, tmp_path)
     assert done.returncode == 0, done.stderr
     for i in range(CLAIMS):
         assert {path.name for path in (tmp_path / f"run{i}").iterdir()} == {"config.json", "alpha3"}

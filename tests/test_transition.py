@@ -21,12 +21,6 @@ def test_memorized_is_what_is_near_a_training_image_and_nearer_than_the_twin():
     assert memorization_index(nearest, twins, threshold=0.9).share.value == 5 / 8
 
 
-def test_memorization_does_not_depend_on_the_order_of_the_samples():
-    rng = np.random.default_rng(0)
-    nearest, twins, order = rng.uniform(0.8, 1, 50), rng.uniform(0.8, 1, 50), rng.permutation(50)
-    assert memorization_index(nearest, twins) == memorization_index(nearest[order], twins[order])
-
-
 @pytest.mark.parametrize("number", [6, 51, 3000])
 def test_the_interval_of_a_median_is_the_narrowest_pair_of_order_statistics_that_covers(number):
     ordered = np.arange(1, number + 1) / number

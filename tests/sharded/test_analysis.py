@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from jax.sharding import AxisType, NamedSharding, PartitionSpec
+from conftest import over
 
 from gahr import blocks
 from gahr.analysis import identities, jacobian, performance
@@ -23,11 +23,6 @@ ANALYSES = {
 
 def filtered(noisy):
     return jnp.tanh(noisy + jnp.roll(noisy, 1, -2)) + jnp.roll(noisy, 1, -3) / 2
-
-
-def over(number):
-    mesh = jax.make_mesh((number,), ("data",), axis_types=(AxisType.Auto,), devices=jax.devices()[:number])
-    return NamedSharding(mesh, PartitionSpec("data"))
 
 
 @pytest.mark.parametrize("name", ANALYSES)

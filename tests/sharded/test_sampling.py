@@ -4,19 +4,18 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from jax.sharding import AxisType, NamedSharding, PartitionSpec
+from conftest import over, with_unit_gains
 
+from gahr.denoiser import bind
 from gahr.experiment.progress import Progress
+from gahr.models.bfcnn import BFCNN
+from gahr.models.layers import initialize
 from gahr.sampling import blind, driver
 
 
 def sample(denoiser, shape, devices=None, **options):
-    sharding = None
-    if devices:
-        mesh = jax.make_mesh((devices,), ("data",), axis_types=(AxisType.Auto,), devices=jax.devices()[:devices])
-        sharding = NamedSharding(mesh, PartitionSpec("data"))
     sampler = blind.sampler(step_size=0.1, beta=0.5, sigma_stop=0.2)
-    options |= dict(chunk=8, max_steps=200, sharding=sharding, progress=Progress())
+    options |= dict(chunk=8, max_steps=200, sharding=devices and over(devices), progress=Progress())
     return driver.sample(sampler, denoiser, jax.random.key(0), shape, **options)
 
 
@@ -32,8 +31,10 @@ def test_samples_do_not_depend_on_the_number_of_devices_and_are_on_all_of_them(d
 
 
 @pytest.mark.parametrize("devices", [2, 8])
-def test_samples_of_a_network_agree_on_any_number_of_devices_which_share_the_work(denoiser, devices):
-    shapes = []
+def test_samples_of_a_network_agree_on_any_number_of_devices_which_share_the_work(devices):
+    model, key, shapes = BFCNN(features=4, num_layers=3), jax.random.key(1), []
+    network = bind(model, with_unit_gains(initialize(model, key, (16, 16, 1)), key))
+    denoiser = lambda noisy: flat(network(noisy))
 
     def watched(noisy):
         jax.debug.inspect_array_sharding(noisy, callback=lambda found: shapes.append(found.shard_shape(noisy.shape)))

@@ -5,9 +5,9 @@ import functools
 import jax
 import jax.numpy as jnp
 import numpy as np
-from conftest import with_unit_gains
+from conftest import over, with_unit_gains
 from jax import lax
-from jax.sharding import AxisType, NamedSharding, PartitionSpec
+from jax.sharding import NamedSharding, PartitionSpec
 
 from gahr.denoiser import network_of
 from gahr.models.convolution import conv2d
@@ -26,11 +26,8 @@ def assert_close(found, expected):
 
 def on(number, batch, others):
     """The arguments on a mesh of some devices, the batch spread over them and the others on each."""
-    devices = jax.devices("cpu")[:number]
-    assert len(devices) == number
-    mesh = jax.make_mesh((number,), ("data",), axis_types=(AxisType.Auto,), devices=devices)
-    put = lambda tree, *axes: jax.device_put(tree, NamedSharding(mesh, PartitionSpec(*axes)))
-    return put(batch, "data"), put(others)
+    spread = over(number)
+    return jax.device_put(batch, spread), jax.device_put(others, NamedSharding(spread.mesh, PartitionSpec()))
 
 
 def test_loss_gradients_and_statistics_do_not_depend_on_the_number_of_devices():
