@@ -217,6 +217,12 @@ def test_options_that_cannot_be_used_are_named():
             study.analyze(**{option: value})
 
 
+def test_samples_are_not_drawn_from_networks_that_are_told_sigma(runs):
+    told = runs | {"1a": runs["1a"]._replace(denoiser=None)}
+    with pytest.raises(ValueError, match="not told sigma; told are 1a"):
+        twins.analyze()(told, KEY, progress=Progress())
+
+
 def test_smoke_run_end_to_end_draws_both_figures(tmp_path):
     made = config("scale=smoke")
     assert list(made.runs) == [f"size8_features8_n{number}_{subset}" for number in (1, 4) for subset in "ab"]

@@ -13,8 +13,9 @@ import jax.numpy as jnp
 import numpy as np
 
 from gahr.analysis import jacobian
+from gahr.names import require_positive
 from gahr.studies.shared.local_basis import basis_arrays, basis_checks, draw_bases, localisation, spread
-from gahr.studies.shared.options import require_least, require_positive
+from gahr.studies.shared.options import require_least
 from gahr.studies.shared.study import AtLeast, AtMost, Check, Run, Study
 from gahr.studies.shared.style import COLOURS
 from gahr.types import Array, Key, Progress, Sharding

@@ -17,9 +17,10 @@ from gahr.analysis import geometry, jacobian
 from gahr.data import files
 from gahr.denoiser import at, bind_told
 from gahr.models import published
+from gahr.names import require_positive
 from gahr.studies.shared.local_basis import draw_stages, draw_vector, localisation
 from gahr.studies.shared.measures import denoise, whole_jacobian
-from gahr.studies.shared.options import require_files, require_least, require_positive
+from gahr.studies.shared.options import require_files, require_least
 from gahr.studies.shared.study import AtLeast, Check, Run, Study
 from gahr.studies.shared.style import COLOURS, STYLE
 from gahr.types import Array, Key, Progress, Sharding
@@ -69,14 +70,13 @@ def analyze(
             noise_denoiser = run.noise_denoiser
             clean = jnp.asarray(files.read_image(Path(image), size=size)) if image else run.images("test", 1)[0]
         noisy = noise.add_noise(key, clean, sigma)
-        with jax.default_matmul_precision("highest"):
-            denoised, denoiser = denoise(noise_denoiser, noisy, sigma), at(noise_denoiser, sigma)
-            matrix = whole_jacobian(denoiser, noisy, progress, note="Jacobian columns", sharding=sharding)
-            progress.update("decomposing", 0, 2)
-            eigen = jacobian.eigenbasis_of(matrix, clean.shape)
-            progress.update("decomposing", 1, 2)
-            progress.check()
-            singular = jacobian.singular_basis_of(matrix, clean.shape)
+        denoised, denoiser = denoise(noise_denoiser, noisy, sigma), at(noise_denoiser, sigma)
+        matrix = whole_jacobian(denoiser, noisy, progress, note="Jacobian columns", sharding=sharding)
+        progress.update("decomposing", 0, 2)
+        eigen = jacobian.eigenbasis_of(matrix, clean.shape)
+        progress.update("decomposing", 1, 2)
+        progress.check()
+        singular = jacobian.singular_basis_of(matrix, clean.shape)
         shown = np.unique(np.linspace(0, min(last_vector, len(matrix) - 1), num_vectors).astype(int))
         arrays = {
             "name": name,

@@ -61,7 +61,7 @@ def analyze(
     """
     levels = input_levels(lowest_db, highest_db, num_levels, fit_between=fit_between)
     require_least(num_bases=(num_bases, 1), num_images=(num_images, 2))
-    if set(sigma) != set(_LABELS) or not all(value > 0 for value in sigma.values()):
+    if set(sigma) != set(_LABELS) or not all(0 < value < np.inf for value in sigma.values()):
         raise ValueError(f"sigma must give {' and '.join(_LABELS)} a positive level each, got {dict(sigma)}")
 
     def analysis(

@@ -15,9 +15,10 @@ from gahr import metrics
 from gahr.analysis import performance
 from gahr.classical.analytic import fit_gaussian, gaussian
 from gahr.data import shuffled
+from gahr.names import require_positive
 from gahr.studies.shared.local_basis import basis_arrays, basis_checks, draw_bases, draw_curves, spread
 from gahr.studies.shared.measures import curve_of_told
-from gahr.studies.shared.options import input_levels, require_least, require_positive
+from gahr.studies.shared.options import input_levels, require_least
 from gahr.studies.shared.study import AtLeast, Check, Estimate, Run, Study
 from gahr.studies.shared.style import COLOURS
 from gahr.types import Array, Key, NoiseDenoiser, Progress, Sharding

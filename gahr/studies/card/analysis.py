@@ -88,7 +88,8 @@ def analyze(
             networks = {name: run.noise_denoiser for name, run in runs.items()}
             run = next(iter(runs.values()))
             clean, fitted = run.images("test", num_images), run.images(run.subset, num_fit)
-        subjects, normal_law = _subjects(networks, clean, fitted, key)
+        image_key, noise_key, kl_key = jax.random.split(key, 3)
+        subjects, normal_law = _subjects(networks, clean, fitted, image_key)
         advance = counter(progress, len(subjects) * (num_levels + 1))  # curves, and one KL integral each
         arrays: dict[str, Any] = {"names": list(subjects), "exact": [subject.exact for subject in subjects.values()]}
         arrays |= {"sigmas": sigmas, "shape": clean.shape[1:]}
@@ -96,11 +97,11 @@ def analyze(
         for name, subject in subjects.items():
             found = []
             for sigma in sigmas:
-                found.append(_values(subject.noise_denoiser, key, subject.clean, sigma, **options))
+                found.append(_values(subject.noise_denoiser, noise_key, subject.clean, sigma, **options))
                 advance(name)
             card = identities.card_of(jax.tree.map(lambda *each: jnp.stack(each), *found), sigmas=sigmas)
             arrays |= {f"{name}/{field}": value for field, value in card._asdict().items()}
-        arrays |= _divergences(subjects, normal_law, key, sigmas, advance)
+        arrays |= _divergences(subjects, normal_law, kl_key, sigmas, advance)
         return {quantity: np.asarray(value) for quantity, value in arrays.items()}
 
     return analysis
@@ -141,7 +142,7 @@ def _subjects(
     subjects = {name: _Subject(denoiser, clean, False) for name, denoiser in networks.items()}
     subjects[FILTER] = _Subject(blind(_smooth), clean, False)
     law = fit_gaussian(fitted)
-    keys = jax.random.split(jax.random.fold_in(key, 1))
+    keys = jax.random.split(key)
     subjects[GAUSSIAN] = _Subject(gaussian(*law), _draw_images(keys[0], len(clean), [law]), True)
     by_contrast = jnp.argsort(fitted.std((1, 2, 3)))
     laws = [fit_gaussian(fitted[part]) for part in jnp.array_split(by_contrast, _COMPONENTS)]
@@ -193,7 +194,7 @@ def _divergences(
     others[SHRUNK] = gaussian(mean, _SHRUNK_VARIANCE * eigenvalues, basis)
     arrays: dict[str, Any] = {"kl/names": list(others), "kl/sigmas": fine}
     for name, noise_denoiser in others.items():
-        found = _kl(noise_denoiser, reference, jax.random.fold_in(key, 2), clean, fine)
+        found = _kl(noise_denoiser, reference, key, clean, fine)
         arrays |= {f"kl/{name}/{field}": value for field, value in found._asdict().items()}
         advance("KL integral")
     spectrum = np.asarray(eigenvalues, np.float64)

@@ -19,8 +19,9 @@ from gahr.blocks import in_chunks
 from gahr.classical.disk_posterior import Posterior, exact_jacobian, posterior_mean
 from gahr.data import disks
 from gahr.denoiser import at
+from gahr.names import require_positive
 from gahr.studies.shared.measures import counter, curve_of_told, denoise, moments_of_told, whole_jacobian
-from gahr.studies.shared.options import input_levels, require_least, require_positive
+from gahr.studies.shared.options import input_levels, require_least
 from gahr.studies.shared.study import Run
 from gahr.types import Array, Key, Progress, Sharding
 

@@ -44,7 +44,8 @@ def analyze(
       Function (runs with both subsets of each N, key, *, progress, sharding=None) -> those of `families` and arrays
       named "FAMILY/quantity": set_sizes (K,), nearest (K, 2, S), twin (K, S), floor (K,): median similarity of the
       closest pairs of the two sets, patches (K, 2): median similarity of patches of network a's samples to its own
-      and to the other set, steps and diverged (K, 2, S); of the last family images to draw.
+      and to the other set, steps and diverged (K, 2, S); of the last family images to draw. It raises ValueError for
+      networks that are told sigma, of which the sampler knows nothing.
 
     Raises:
       ValueError: an option that cannot be used.
@@ -55,6 +56,9 @@ def analyze(
     def analysis(
         runs: Mapping[str, Run], key: Key, *, progress: Progress, sharding: Sharding | None = None
     ) -> dict[str, np.ndarray]:
+        told = [name for name, run in runs.items() if run.denoiser is None]
+        if told:
+            raise ValueError(f"samples are drawn from networks that are not told sigma; told are {', '.join(told)}")
         found, arrays = families(runs)
         arrays["expected_steps"] = expected_steps(1.0, sigma_stop, step_size, beta, growing)
         for family, pairs in found.items():
