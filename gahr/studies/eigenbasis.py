@@ -18,7 +18,8 @@ from gahr.data import files
 from gahr.denoiser import at, bind_told
 from gahr.models import published
 from gahr.names import require_positive
-from gahr.studies.shared.local_basis import draw_stages, draw_vector, localisation
+from gahr.studies.shared.images import draw_stages, draw_vector
+from gahr.studies.shared.local_basis import localisation
 from gahr.studies.shared.measures import denoise, whole_jacobian
 from gahr.studies.shared.options import require_files, require_least
 from gahr.studies.shared.study import AtLeast, Check, Run, Study
@@ -183,7 +184,7 @@ def draw(arrays: Mapping[str, np.ndarray], *, title: str = ""):
 def _draw_top(figure, arrays: Mapping[str, np.ndarray]) -> None:
     images, decay = figure.subfigures(1, 2, width_ratios=(1, 1.25))
     stages = {kind: arrays[kind] for kind in ("clean", "noisy", "denoised")}
-    draw_stages(images, stages, float(arrays["sigma"]))
+    draw_stages(images.subplots(1, 3), stages, rf"$\sigma$ = {arrays['sigma']:g}")
     factors, coefficients = decay.subplots(1, 2)
     numbers = np.arange(1, arrays["clean"].size + 1)
     factors.semilogx(numbers, arrays["shrinkage"], color=COLOURS[0], label="eigenvalues")

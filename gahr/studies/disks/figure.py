@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from gahr import metrics
+from gahr.studies.shared.images import draw_stages, draw_vector
 from gahr.studies.shared.style import COLOURS, STYLE
 
 _NAMES = ("foreground", "background", "radius", "row", "column")
@@ -20,7 +20,9 @@ def draw(arrays: Mapping[str, np.ndarray], *, title: str = ""):
         figure.suptitle(title)
         above, below = figure.subfigures(2, 1, height_ratios=(1, 1.35))
         left, right = above.subfigures(1, 2, width_ratios=(1, 1.9))
-        _draw_images(left, arrays)
+        kinds = {"clean": "clean", "noisy": "noisy", "network": "network", "exact posterior mean": "exact"}
+        stages = {heading: arrays[f"shown_{kind}"] for heading, kind in kinds.items()}
+        draw_stages(left.subplots(2, 2), stages, rf"$\sigma$ = {arrays['sigma']:g}", fontsize=7)
         _draw_vectors(right, arrays)
         (spectrum, overlap), (dimension, psnr) = below.subplots(2, 2)
         _draw_spectrum(spectrum, arrays)
@@ -30,38 +32,17 @@ def draw(arrays: Mapping[str, np.ndarray], *, title: str = ""):
     return figure
 
 
-def _draw_images(figure, arrays: Mapping[str, np.ndarray]) -> None:
-    clean = arrays["shown_clean"]
-    for axes, kind in zip(figure.subplots(2, 2).flat, ("clean", "noisy", "network", "exact"), strict=True):
-        image = arrays[f"shown_{kind}"]
-        axes.imshow(image[..., 0], cmap="gray", vmin=0, vmax=1, interpolation="nearest")
-        axes.set_axis_off()
-        second = rf"$\sigma$ = {float(arrays['sigma']):g}"
-        if kind != "clean":
-            second = f"{float(metrics.psnr(clean, image)):.1f} dB"
-        axes.set_title(f"{'exact posterior mean' if kind == 'exact' else kind}\n{second}", fontsize=7)
-
-
 def _draw_vectors(figure, arrays: Mapping[str, np.ndarray]) -> None:
     shown = arrays["shown"]
     tangents, vectors, values = (arrays[name][shown] for name in ("tangents", "vectors", "shrinkage"))
     rows = figure.subplots(3, len(_NAMES))
-    for axes in rows.flat:
-        axes.set(xticks=[], yticks=[])
-        axes.spines[:].set_visible(False)
     for axes, vector, name, share in zip(rows[0], tangents, _NAMES, arrays["captured"][shown], strict=True):
-        _show(axes, vector, f"{name}\n{100 * share:.1f}%")
+        draw_vector(axes, vector, f"{name}\n{100 * share:.1f}%", fontsize=7, pad=2)
     for k, (axes, vector) in enumerate(zip(rows[1:].flat, vectors, strict=False)):
-        _show(axes, vector, rf"$\lambda_{{{k + 1}}}$ = {values[k]:.2f}")
+        draw_vector(axes, vector, rf"$\lambda_{{{k + 1}}}$ = {values[k]:.2f}", fontsize=7, pad=2)
     for axes, label in zip(rows[:, 0], ("tangents", "eigenvectors 1-5", "6-10"), strict=True):
         axes.set_ylabel(label, fontsize=7)
     figure.suptitle("Tangent vectors, % of their energy in eigenvectors 1-5", fontsize=8)
-
-
-def _show(axes, vector: np.ndarray, heading: str) -> None:
-    limit = np.abs(vector).max() or 1.0
-    axes.imshow(vector[..., 0], cmap="gray", vmin=-limit, vmax=limit, interpolation="nearest")
-    axes.set_title(heading, fontsize=7, pad=2)
 
 
 def _draw_spectrum(axes, arrays: Mapping[str, np.ndarray]) -> None:

@@ -8,9 +8,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from gahr import metrics, noise
+from gahr import noise
 from gahr.analysis import geometry, jacobian
 from gahr.denoiser import as_argument, at
+from gahr.studies.shared.images import draw_stages, draw_vector
 from gahr.studies.shared.measures import curve_of_told, denoise, whole_jacobian
 from gahr.studies.shared.study import Check, Estimate, Number
 from gahr.studies.shared.style import COLOURS, STYLE
@@ -167,29 +168,10 @@ def _draw_row(figure, arrays: Mapping[str, np.ndarray], name: str, label: str) -
     figure.suptitle(f"{label}: image, and leading eigenvectors with their eigenvalues", fontsize=8)
     images, vectors = figure.subfigures(1, 2, width_ratios=(3, 5.4))
     stages = {kind: arrays[f"{name}/{kind}"] for kind in ("clean", "noisy", "denoised")}
-    draw_stages(images, stages, float(arrays[f"{name}/sigma"]), fontsize=7)
+    draw_stages(images.subplots(1, 3), stages, rf"$\sigma$ = {arrays[f'{name}/sigma']:g}", fontsize=7)
     values = arrays[f"{name}/shrinkage"][0]
     for k, axes in enumerate(vectors.subplots(2, _NUM_VECTORS // 2).flat):
         draw_vector(axes, arrays[f"{name}/vectors"][0][k], f"{k + 1}: {values[k]:.2f}", fontsize=6.5, pad=1.5)
-
-
-def draw_stages(figure, stages: Mapping[str, np.ndarray], sigma: float, **title: Any) -> None:
-    """An image clean, noisy and denoised, by these names, with its PSNR; `title` goes to the headings."""
-    clean = stages["clean"]
-    low, high = min(0.0, clean.min()), max(1.0, clean.max())
-    for axes, (kind, image) in zip(figure.subplots(1, len(stages)), stages.items(), strict=True):
-        axes.imshow(image.mean(-1), cmap="gray", vmin=low, vmax=high, interpolation="nearest")
-        axes.set_axis_off()
-        second = rf"$\sigma$ = {sigma:g}" if kind == "clean" else f"{float(metrics.psnr(clean, image)):.1f} dB"
-        axes.set_title(f"{kind}\n{second}", **title)
-
-
-def draw_vector(axes, vector: np.ndarray, heading: str, **title: Any) -> None:
-    """A vector as an image, grey where it is zero; `title` goes to the heading."""
-    limit = np.quantile(np.abs(vector), 0.995)  # a few peaks would leave the rest grey
-    axes.imshow(vector.mean(-1), cmap="gray", vmin=-limit, vmax=limit, interpolation="nearest")
-    axes.set_axis_off()
-    axes.set_title(heading, **title)
 
 
 def _draw_decay(factors, coefficients, arrays: Mapping[str, np.ndarray], labels: Mapping[str, str]) -> None:
