@@ -15,7 +15,7 @@ from gahr.analysis import identities, performance
 from gahr.classical.analytic import fit_gaussian, gaussian
 from gahr.denoiser import at
 from gahr.studies.shared.images import draw_stages
-from gahr.studies.shared.measures import counter, curve_of_told, mean_and_range, moments_of_told
+from gahr.studies.shared.measures import counter, curve_of_told, mean_and_range, probed_moments
 from gahr.studies.shared.options import input_levels, require_least
 from gahr.studies.shared.study import AtLeast, AtMost, Check, Estimate, Run, Study, within
 from gahr.studies.shared.style import COLOURS, STYLE
@@ -104,7 +104,7 @@ def analyze(
             found["identity"] = []
             for sigma in sigmas:
                 noisy = noise.add_noise(key, test[:num_probe_images], sigma)
-                moments = moments_of_told(run.noise_denoiser, probe_key, noisy, sigma, **probing)
+                moments = probed_moments(at(run.noise_denoiser, sigma), probe_key, noisy, **probing)
                 found["identity"].append(moments.slope())
                 advance(f"{name}: Jacobian probes")
             mse = 10 ** (-found["test"].T / 10)

@@ -30,7 +30,7 @@ from gahr.studies.shared.measures import counter, curve_of_told
 from gahr.studies.shared.options import input_levels, require_least
 from gahr.studies.shared.study import AtLeast, AtMost, Between, Check, Number, Run, Study
 from gahr.studies.shared.style import COLOURS, STYLE
-from gahr.types import Array, Key, NoiseDenoiser, Progress, Sharding
+from gahr.types import Array, Key, Progress, Sharding
 
 _SHOWN_DB = 20.0  # input PSNR at which distances are drawn
 
@@ -92,16 +92,12 @@ def _measure(
                 "empirical_test": curve(empirical, clean=test),
             }
         )
-    found = _distances(*(run.noise_denoiser for run in pair), exact[0], key, test, sigmas)
+    others = {"to_empirical": exact[0], "to_twin": pair[1].noise_denoiser}
+    found = _distances(pair[0].noise_denoiser, others, key, test, sigmas=sigmas)
     return jax.tree.map(lambda *values: jnp.stack(values), *curves) | {name: each.mse for name, each in found.items()}
 
 
-@jax.jit
-def _distances(
-    noise_denoiser: NoiseDenoiser, twin: NoiseDenoiser, exact: NoiseDenoiser, key: Key, clean: Array, sigmas: Array
-) -> dict[str, generalization.Distance]:
-    others = {"to_empirical": exact, "to_twin": twin}
-    return generalization.distances(noise_denoiser, others, key, clean, sigmas=sigmas)
+_distances = jax.jit(generalization.distances)
 
 
 def gaps(arrays: Mapping[str, np.ndarray], names: Sequence[str]) -> np.ndarray:

@@ -6,7 +6,6 @@ and a mixture of Gaussians fitted to their thirds by contrast. On the images of 
 mean is known, the KL integral says what a denoiser costs in nats.
 """
 
-import functools
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -93,11 +92,13 @@ def analyze(
         advance = counter(progress, len(subjects) * (num_levels + 1))  # curves, and one KL integral each
         arrays: dict[str, Any] = {"names": list(subjects), "exact": [subject.exact for subject in subjects.values()]}
         arrays |= {"sigmas": sigmas, "shape": clean.shape[1:]}
-        options = dict(num_probes=num_probes, sharding=sharding)
+        # all images at a time: XLA's CPU compiler makes convolutions fast outside of loops, and one of one turn is none
+        options = dict(num_probes=num_probes, chunk=num_images, sharding=sharding)
         for name, subject in subjects.items():
             found = []
             for sigma in sigmas:
-                found.append(_values(subject.noise_denoiser, noise_key, subject.clean, sigma, **options))
+                denoiser = at(subject.noise_denoiser, sigma)
+                found.append(_values(denoiser, noise_key, subject.clean, sigma=sigma, **options))
                 advance(name)
             card = identities.card_of(jax.tree.map(lambda *each: jnp.stack(each), *found), sigmas=sigmas)
             arrays |= {f"{name}/{field}": value for field, value in card._asdict().items()}
@@ -119,20 +120,8 @@ def _published(names: list[str]) -> tuple[dict[str, NoiseDenoiser], int]:
     return {title: bind_told(*network) for title, network in loaded.items()}, channels[titles[0]]
 
 
-@functools.partial(jax.jit, static_argnames=("num_probes", "sharding"))
-def _values(
-    noise_denoiser: NoiseDenoiser, key: Key, clean: Array, sigma: Array, *, num_probes: int, sharding: Sharding | None
-) -> identities.CardValues:
-    # all images at a time: a loop of one turn is none, and XLA's CPU compiler makes convolutions fast outside of loops
-    spread = dict(chunk=len(clean), sharding=sharding)
-    return identities.card_values(at(noise_denoiser, sigma), key, clean, sigma=sigma, num_probes=num_probes, **spread)
-
-
-@jax.jit
-def _kl(
-    noise_denoiser: NoiseDenoiser, reference: NoiseDenoiser, key: Key, clean: Array, sigmas: Array
-) -> identities.KLIntegral:
-    return identities.kl_integral(noise_denoiser, reference, key, clean, sigmas=sigmas)
+_values = jax.jit(identities.card_values, static_argnames=("num_probes", "chunk", "sharding"))
+_kl = jax.jit(identities.kl_integral)
 
 
 def _subjects(
@@ -194,7 +183,7 @@ def _divergences(
     others[SHRUNK] = gaussian(mean, _SHRUNK_VARIANCE * eigenvalues, basis)
     arrays: dict[str, Any] = {"kl/names": list(others), "kl/sigmas": fine}
     for name, noise_denoiser in others.items():
-        found = _kl(noise_denoiser, reference, key, clean, fine)
+        found = _kl(noise_denoiser, reference, key, clean, sigmas=fine)
         arrays |= {f"kl/{name}/{field}": value for field, value in found._asdict().items()}
         advance("KL integral")
     spectrum = np.asarray(eigenvalues, np.float64)

@@ -20,7 +20,7 @@ from gahr.classical.disk_posterior import Posterior, exact_jacobian, posterior_m
 from gahr.data import disks
 from gahr.denoiser import at
 from gahr.names import require_positive
-from gahr.studies.shared.measures import counter, curve_of_told, denoise, moments_of_told, whole_jacobian
+from gahr.studies.shared.measures import counter, curve_of_told, denoise, probed_moments, whole_jacobian
 from gahr.studies.shared.options import input_levels, require_least
 from gahr.studies.shared.study import Run
 from gahr.types import Array, Key, Progress, Sharding
@@ -100,7 +100,7 @@ def analyze(
         found = []
         for level in sigmas:
             noisy = noise.add_noise(noise_key, clean, level)
-            moments = moments_of_told(run.noise_denoiser, probe_key, noisy, level, **probing)
+            moments = probed_moments(at(run.noise_denoiser, level), probe_key, noisy, **probing)
             advance("Jacobian probes")
             found.append(moments._asdict() | {"exact_trace": exact(level).trace})
         arrays |= jax.tree.map(lambda *each: jnp.stack(each, 1), *found)
@@ -150,11 +150,10 @@ def _posteriors(
 ) -> Posterior:
     """The posterior of each of some disks (N, size, size, 1)."""
 
-    def every(rows: tuple) -> Posterior:
-        one = lambda *row: posterior_mean(row[0], sigma, *row[1:], size=size, num_samples=num_samples)
-        return jax.vmap(one)(*rows)
+    def posterior(row: tuple[Array, Key, disks.Parameters]) -> Posterior:
+        return posterior_mean(row[0], sigma, *row[1:], size=size, num_samples=num_samples)
 
-    return in_chunks(every, (noisy, keys, references), chunk=1, sharding=sharding)
+    return in_chunks(jax.vmap(posterior), (noisy, keys, references), chunk=1, sharding=sharding)
 
 
 def require_samples(weight: Array, sigma: Array, num_samples: int) -> None:
