@@ -17,7 +17,7 @@ from gahr.denoiser import at
 from gahr.studies.shared.images import draw_stages
 from gahr.studies.shared.measures import counter, curve_of_told, mean_and_range, probed_moments
 from gahr.studies.shared.options import input_levels, require_least
-from gahr.studies.shared.study import AtLeast, AtMost, Check, Estimate, Run, Study, within
+from gahr.studies.shared.study import Arrays, AtLeast, AtMost, Check, Estimate, Limit, Runs, Study, within
 from gahr.studies.shared.style import COLOURS, STYLE
 from gahr.types import Array, Key, NoiseDenoiser, Progress, Sharding
 
@@ -63,7 +63,7 @@ def analyze(
     fit_between: tuple[float, float] = (20.0, 34.0),
     num_probe_images: int = 64,
     num_probes: int = 4,
-) -> Callable[..., dict[str, np.ndarray]]:
+) -> Callable:
     """Curves, identity slopes and a few denoised images of every run.
 
     Args:
@@ -83,9 +83,7 @@ def analyze(
     require_least(num_images=(num_images, 2), num_probe_images=(num_probe_images, 1), num_probes=(num_probes, 1))
     sigmas = metrics.sigma_of_input_psnr(levels)
 
-    def analysis(
-        runs: Mapping[str, Run], key: Key, *, progress: Progress, sharding: Sharding | None = None
-    ) -> dict[str, np.ndarray]:
+    def analysis(runs: Runs, key: Key, *, progress: Progress, sharding: Sharding | None = None) -> Arrays:
         probe_key = jax.random.fold_in(key, 2**32 - 1)  # no image has this number
         probing = dict(num_probes=num_probes, sharding=sharding)
         arrays: dict[str, Any] = {"input_psnr": levels, "fit_between": fit_between, "runs": list(runs)}
@@ -137,11 +135,11 @@ def _examples(noise_denoiser: NoiseDenoiser, wiener: NoiseDenoiser, key: Key, cl
 
 
 def check(
-    arrays: Mapping[str, np.ndarray],
+    arrays: Arrays,
     *,
-    slope_within: float | None = None,
+    slope_within: Limit = None,
     gain_over_wiener: Mapping[str, float] | None = None,
-    train_test_gap: float | None = None,
+    train_test_gap: Limit = None,
 ) -> list[Check]:
     """Theory beside measurement.
 
@@ -158,7 +156,7 @@ def check(
     inside = performance.levels_between(levels, between)
     span = f"{between[0]:g}-{between[1]:g} dB"
     for name in arrays["runs"]:
-        get = _getter(arrays, name)
+        get = lambda quantity, name=name: arrays[f"{name}/{quantity}"]
         theory = exponents(float(get("alpha")), float(get("background_alpha")))
         fitted, linear = (
             Estimate(*performance.psnr_slope(levels, get(curve), between=between)) for curve in ("test", "wiener")
@@ -187,11 +185,7 @@ def check(
     return checks
 
 
-def _getter(arrays: Mapping[str, np.ndarray], name: str):
-    return lambda quantity: arrays[f"{name}/{quantity}"]
-
-
-def draw(arrays: Mapping[str, np.ndarray], *, title: str = ""):
+def draw(arrays: Arrays, *, title: str = ""):
     """Figure: PSNR curves and local slopes above, denoised test images below."""
     import matplotlib.pyplot as plt
 
@@ -209,7 +203,7 @@ def _draw_curves(curves, slopes, arrays, names: list[str]) -> None:
     """Of one run with its legend; of several in their colours, with a legend that says what the lines mean in grey."""
     alone, levels = len(names) == 1, arrays["input_psnr"]
     for name, colour in zip(names, COLOURS * len(names), strict=False):
-        get = _getter(arrays, name)
+        get = lambda quantity, name=name: arrays[f"{name}/{quantity}"]
         if not alone:
             curves.plot([], [], color=colour, label=rf"$\alpha$ = {float(get('alpha')):g}")
         for axes, lines in ((curves, _CURVES), (slopes, _SLOPES)):

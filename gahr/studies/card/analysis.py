@@ -19,9 +19,10 @@ from gahr.classical.analytic import fit_gaussian, gaussian, mixture
 from gahr.data import files
 from gahr.denoiser import at, bind_told, blind
 from gahr.models import published
+from gahr.names import require
 from gahr.studies.shared.measures import counter
 from gahr.studies.shared.options import input_levels, require_files, require_least
-from gahr.studies.shared.study import Run
+from gahr.studies.shared.study import Arrays, Runs
 from gahr.types import Array, Key, NoiseDenoiser, Progress, Sharding
 
 FILTER, GAUSSIAN, MIXTURE, SHRUNK = "smoothing filter", "Gaussian", "mixture", "Gaussian of half the contrast"
@@ -47,7 +48,7 @@ def analyze(
     weights: str = "",
     image: str = "",
     size: int = 32,
-) -> Callable[..., dict[str, np.ndarray]]:
+) -> Callable:
     """The card of every denoiser, and KL integrals on the images of the Gaussian.
 
     Args:
@@ -70,13 +71,10 @@ def analyze(
     require_files(weights=weights, image=image)
     require_least(num_images=(num_images, 2), num_fit=(num_fit, 2 * _COMPONENTS))
     require_least(num_probes=(num_probes, 1), size=(size, 4))
-    if not lowest_db < highest_db:
-        raise ValueError(f"lowest_db must be below highest_db = {highest_db}, got {lowest_db}")
+    require(lowest_db < highest_db, "lowest_db", lowest_db, f"below highest_db = {highest_db}")
     sigmas = 10 ** (-input_levels(lowest_db, highest_db, num_levels)[::-1] / 20)  # increasing
 
-    def analysis(
-        runs: Mapping[str, Run], key: Key, *, progress: Progress, sharding: Sharding | None = None
-    ) -> dict[str, np.ndarray]:
+    def analysis(runs: Runs, key: Key, *, progress: Progress, sharding: Sharding | None = None) -> Arrays:
         if weights:
             networks, channels = _published(weights.split("+"))
             file = Path(image) if image else files.photograph()
@@ -154,13 +152,9 @@ def _draw_images(key: Key, number: int, laws: list[tuple[Array, Array, Array]]) 
 
 def _smooth(noisy: Array) -> Array:
     """Binomial 3 x 3 filter: (1, 2, 1) / 4 down and right; the border repeats."""
-    for axis in (-3, -2):
-        lead = [(0, 0)] * noisy.ndim
-        lead[axis] = (1, 1)
-        wide, side = jnp.pad(noisy, lead, mode="edge"), noisy.shape[axis]
-        before, middle, after = (jax.lax.slice_in_dim(wide, i, i + side, axis=axis % noisy.ndim) for i in range(3))
-        noisy = (before + 2 * middle + after) / 4
-    return noisy
+    wide = jnp.pad(noisy, [(0, 0)] * (noisy.ndim - 3) + [(1, 1), (1, 1), (0, 0)], mode="edge")
+    down = (wide[..., :-2, :, :] + 2 * wide[..., 1:-1, :, :] + wide[..., 2:, :, :]) / 4
+    return (down[..., :-2, :] + 2 * down[..., 1:-1, :] + down[..., 2:, :]) / 4
 
 
 def _divergences(
@@ -186,13 +180,10 @@ def _divergences(
         found = _kl(noise_denoiser, reference, key, clean, sigmas=fine)
         arrays |= {f"kl/{name}/{field}": value for field, value in found._asdict().items()}
         advance("KL integral")
-    spectrum = np.asarray(eigenvalues, np.float64)
-
-    def divergence(sigma: float) -> float:
-        ratio = (spectrum + sigma**2) / (_SHRUNK_VARIANCE * spectrum + sigma**2)
-        return float(np.sum(ratio - 1 - np.log(ratio)) / 2)
-
-    variances = (fine**2)[:, None]
-    gains = [law / (law + variances) for law in (spectrum[None], _SHRUNK_VARIANCE * spectrum[None])]
-    integrand = np.sum((gains[0] - gains[1]) ** 2 * (spectrum[None] + variances) / variances, 1)
-    return arrays | {"kl/theory": divergence(fine[0]) - divergence(fine[-1]), "kl/theory_integrand": integrand}
+    noise, spectrum = (fine**2)[:, None], np.asarray(eigenvalues, np.float64)[None]
+    shrunk = _SHRUNK_VARIANCE * spectrum
+    ratio = (spectrum + noise) / (shrunk + noise)
+    divergence = np.sum(ratio - 1 - np.log(ratio), 1) / 2  # at each level
+    apart = spectrum / (spectrum + noise) - shrunk / (shrunk + noise)
+    integrand = np.sum(apart**2 * (spectrum + noise) / noise, 1)
+    return arrays | {"kl/theory": divergence[0] - divergence[-1], "kl/theory_integrand": integrand}

@@ -6,7 +6,7 @@ which the paper does not compute, is known here at every noise level.
 """
 
 import functools
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -22,7 +22,7 @@ from gahr.denoiser import at
 from gahr.names import require_positive
 from gahr.studies.shared.measures import counter, curve_of_told, denoise, probed_moments, whole_jacobian
 from gahr.studies.shared.options import input_levels, require_least
-from gahr.studies.shared.study import Run
+from gahr.studies.shared.study import Arrays, Runs
 from gahr.types import Array, Key, Progress, Sharding
 
 DIMENSION = 5  # of the set of disks
@@ -43,7 +43,7 @@ def analyze(
     highest_sigma: float = 10**-0.5,
     num_sigmas: int = 7,
     num_probes: int = 4,
-) -> Callable[..., dict[str, np.ndarray]]:
+) -> Callable:
     """Jacobians at some disks, effective dimension, and PSNR curves of the network and of the exact posterior mean.
 
     Args:
@@ -72,9 +72,7 @@ def analyze(
         raise ValueError(f"lowest_sigma must leave two noise levels up to {_GEOMETRIC_BELOW}, got {lowest_sigma}")
     num_disks = min(num_disks, num_images)
 
-    def analysis(
-        runs: Mapping[str, Run], key: Key, *, progress: Progress, sharding: Sharding | None = None
-    ) -> dict[str, np.ndarray]:
+    def analysis(runs: Runs, key: Key, *, progress: Progress, sharding: Sharding | None = None) -> Arrays:
         (run,) = runs.values()
         size = run.data["size"]
         disk_key, noise_key, probe_key, proposal_key = (jax.random.fold_in(key, part) for part in range(4))

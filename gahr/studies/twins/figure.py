@@ -8,6 +8,7 @@ import numpy as np
 from gahr.analysis.transition import Interval
 from gahr.studies.shared.families import draw_against_size, draw_legend, looks, of_all, over_values, repeats
 from gahr.studies.shared.images import draw_image
+from gahr.studies.shared.study import Arrays
 from gahr.studies.shared.style import COLOURS, STYLE
 from gahr.studies.twins.check import pairs, summary
 
@@ -20,7 +21,7 @@ _ROWS = {
 }
 
 
-def draw(arrays: Mapping[str, np.ndarray], *, title: str = ""):
+def draw(arrays: Arrays, *, title: str = ""):
     """Figure: samples between their nearest training images, histograms, patch collages, medians against N, and a
     pair that parts; of repeats the histograms of all and the mean and range of the medians.
     """
@@ -41,7 +42,7 @@ def draw(arrays: Mapping[str, np.ndarray], *, title: str = ""):
     return figure
 
 
-def _draw_samples(figure, arrays: Mapping[str, np.ndarray], sizes: np.ndarray) -> None:
+def _draw_samples(figure, arrays: Arrays, sizes: np.ndarray) -> None:
     number = len(arrays[f"shown/{sizes[0]}/sample_a"])
     panels = figure.subplots(len(_ROWS), len(sizes) * number, squeeze=False, gridspec_kw=dict(wspace=0.05, hspace=0.05))
     for row, (kind, words) in zip(panels, _ROWS.items(), strict=True):
@@ -52,7 +53,7 @@ def _draw_samples(figure, arrays: Mapping[str, np.ndarray], sizes: np.ndarray) -
         panels[0, k * number].set_title(f"N = {size:,}", fontsize=7, loc="left", pad=3)
 
 
-def _draw_histograms(figure, arrays: Mapping[str, np.ndarray], names: Sequence[str], sizes: np.ndarray) -> None:
+def _draw_histograms(figure, arrays: Arrays, names: Sequence[str], sizes: np.ndarray) -> None:
     bins = np.linspace(0, 1, 41)
     nearest, twin = (np.concatenate(values, -1) for values in pairs(arrays, names))  # (K, samples of all repeats)
     panels = figure.subplots(1, len(sizes), sharey=True, squeeze=False)[0]
@@ -71,7 +72,7 @@ def _draw_histograms(figure, arrays: Mapping[str, np.ndarray], names: Sequence[s
     figure.legend(*panels[0].get_legend_handles_labels(), loc="outside lower center", ncols=2)
 
 
-def _draw_collages(figure, arrays: Mapping[str, np.ndarray]) -> None:
+def _draw_collages(figure, arrays: Arrays) -> None:
     figure.suptitle(
         f"Samples of network a at N = {arrays['collage/set_size']:,}, and put together from the most similar patches "
         "of its own and of the other set",
@@ -84,7 +85,7 @@ def _draw_collages(figure, arrays: Mapping[str, np.ndarray]) -> None:
             draw_image(axes, arrays[f"collage/{kind}"][i], f"{kind}{similarity}", fontsize=6, pad=2)
 
 
-def _draw_medians(figure, arrays: Mapping[str, np.ndarray]) -> None:
+def _draw_medians(figure, arrays: Arrays) -> None:
     axes, kinds = figure.subplots(), repeats(arrays)
     found = {kind: summary(arrays, names) for kind, names in kinds.items()}
     floor = {kind: over_values(of_all(arrays, names, "floor")) for kind, names in kinds.items()}
@@ -118,7 +119,7 @@ def _draw_overtaking(axes, point: Interval, height: float, look: Mapping[str, An
     axes.set_xlim(left, right)
 
 
-def _draw_parting(figure, arrays: Mapping[str, np.ndarray], size: int) -> None:
+def _draw_parting(figure, arrays: Arrays, size: int) -> None:
     frames, steps = arrays["parting/frames"], arrays["parting/steps"]
     above, below = figure.subfigures(2, 1, height_ratios=(1, 1.15))
     above.suptitle(f"The pair least alike at N = {size:,}: denoised on the way", fontsize=8)
