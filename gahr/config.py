@@ -6,7 +6,7 @@ from typing import Any
 
 from ml_collections import ConfigDict
 
-from gahr.names import pick
+from gahr.names import pick, require_positive
 
 # The published recipe: quadratic noise law, no weighting, halving learning rate, 391,000 steps of 512 images.
 _PAPER = dict(
@@ -212,10 +212,3 @@ def choose_scale(scale: str) -> tuple[str, str]:
     if jax.default_backend() == "cpu":
         return "laptop", "no accelerator found"
     return "gpu", f"{jax.devices()[0].device_kind} found"
-
-
-def require_positive(**values: float) -> None:
-    """Raise ValueError naming the first value that is not a positive number."""
-    for name, value in values.items():
-        if not 0 < value < float("inf"):
-            raise ValueError(f"{name} must be a positive number, got {value:g}")

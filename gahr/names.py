@@ -2,6 +2,7 @@
 
 import difflib
 import inspect
+import math
 import numbers
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
@@ -39,6 +40,12 @@ def require(fits: bool, name: str, value: Any, allowed: str) -> None:
     """ValueError "NAME must be ALLOWED, got VALUE" unless the value fits."""
     if not fits:
         raise ValueError(f"{name} must be {allowed}, got {value!r}")
+
+
+def require_positive(**values: float) -> None:
+    """ValueError for the first value that is not a positive number."""
+    for name, value in values.items():
+        require(0 < value < math.inf, name, value, "a positive number")
 
 
 def is_number(value: Any) -> bool:

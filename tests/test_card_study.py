@@ -55,7 +55,7 @@ def test_exact_denoisers_meet_every_mark_and_the_known_ones_have_their_traces(ar
 
 def test_cards_are_of_test_images_and_the_gaussian_is_fitted_to_training_images(arrays):
     clean, sigmas = images("test", 100), arrays["sigmas"]
-    normal = noise.standard_normal(KEY, clean)
+    normal = noise.standard_normal(jax.random.split(KEY, 3)[1], clean)
     mse = [jnp.sum((clean - sigma * normal) ** 2) / 400 / sigma**2 for sigma in sigmas]
     np.testing.assert_allclose(arrays["half/mse"][:, 0], mse, rtol=1e-4)
     eigenvalues = fit_gaussian(images("a", 2000))[1]

@@ -65,7 +65,8 @@ def test_weights_are_the_likelihood_with_the_grey_levels_integrated():
     draws = jax.vmap(functools.partial(disks.draw, size=SIZE))(jax.random.split(jax.random.key(3), 40))
     geometry = jnp.stack(draws[2:], -1)
     weigh = jax.jit(disk_posterior._weigh, static_argnames="size")
-    found, _ = weigh(noisy, sigma, jax.random.key(4), DISK, geometry, centre, covariance, size=SIZE)
+    law = disk_posterior._Normal(centre, covariance)
+    found, _ = weigh(noisy, sigma, jax.random.key(4), DISK, geometry, law, size=SIZE)
     masks = jax.vmap(functools.partial(disks.render, size=SIZE))(
         draws._replace(foreground=0 * draws.row + 1, background=0 * draws.row)
     )

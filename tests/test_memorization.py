@@ -206,6 +206,12 @@ def test_steps_follow_the_published_recursion():
         assert expected_steps(1.0, stop, 0.01, 0.1, growing) == steps
 
 
+def test_samples_are_not_drawn_from_networks_that_are_told_sigma(runs):
+    told = runs | {"1a": runs["1a"]._replace(denoiser=None)}
+    with pytest.raises(ValueError, match="not told sigma; told are 1a"):
+        twins.analyze()(told, KEY, progress=Progress())
+
+
 def test_smoke_run_end_to_end_draws_both_figures(tmp_path):
     made = config("scale=smoke,set_sizes=4")
     experiment.train(made, tmp_path)

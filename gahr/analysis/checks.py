@@ -4,6 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from gahr.names import require
 from gahr.types import Array, Denoiser
 
 
@@ -23,8 +24,7 @@ def check_image(denoiser: Denoiser, noisy: Array, **counts: int | None) -> Array
     if getattr(out, "shape", None) != noisy.shape:
         raise ValueError(f"the denoiser maps shape {noisy.shape} to {getattr(out, 'shape', out)}; it must keep it")
     for name, count in counts.items():
-        if count is not None and count < 1:
-            raise ValueError(f"{name} must be at least 1, got {count}")
+        require(count is None or count >= 1, name, count, "at least 1")
     return jnp.asarray(noisy)
 
 

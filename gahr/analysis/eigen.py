@@ -23,7 +23,7 @@ from gahr.analysis import krylov, power
 from gahr.analysis.checks import check_image, known_finite
 from gahr.analysis.jacobian import Eigenbasis, SingularBasis, relative_asymmetry
 from gahr.denoiser import as_argument
-from gahr.names import pick
+from gahr.names import pick, require
 from gahr.types import Array, Denoiser, Key
 
 _METHODS = {"krylov": krylov, "power": power}
@@ -173,10 +173,8 @@ def _solve(
     step: _Step, function: Callable, at: Array, k: int, key: Key, block: int, max_products: int | None, loop: Callable
 ) -> tuple[krylov.State, Array]:
     """The finished search, and the asymmetry that its first block shows."""
-    if not 1 <= k <= at.size:
-        raise ValueError(f"k must be between 1 and the {at.size} dimensions of the image, got {k}")
-    if block < 1:
-        raise ValueError(f"block must be at least 1, got {block}")
+    require(1 <= k <= at.size, "k", k, f"between 1 and the {at.size} dimensions of the image")
+    require(block >= 1, "block", block, "at least 1")
     if step.method is power:
         block, capacity = min(k + 10, at.size), 0
         limit = 100 * block if max_products is None else max_products

@@ -15,6 +15,7 @@ import jax.numpy as jnp
 
 from gahr import metrics, noise
 from gahr.blocks import Images, fold, image_shape, in_chunks, source
+from gahr.names import require
 from gahr.types import Array, Key, NoiseDenoiser
 
 
@@ -134,8 +135,8 @@ def patch_collage(
 
 def _matching(samples: Array, images: Images, num_images: int | None) -> tuple:
     take, number = source(images, num_images=num_images)
-    if samples.ndim != 4 or samples.shape[1:] != image_shape(take):
-        raise ValueError(f"samples must be (S, {', '.join(map(str, image_shape(take)))}), got {samples.shape}")
+    fits = samples.ndim == 4 and samples.shape[1:] == image_shape(take)
+    require(fits, "samples", samples.shape, f"(S, {', '.join(map(str, image_shape(take)))})")
     return take, number
 
 

@@ -6,6 +6,7 @@ from typing import NamedTuple
 import jax
 import numpy as np
 
+from gahr.names import require
 from gahr.types import Array, Key
 
 
@@ -56,8 +57,7 @@ def memorization_index(nearest: Array, twins: Array, *, threshold: float = 0.95,
 
 
 def _similarities(nearest: Array, twins: Array, ndim: int, level: float) -> tuple[np.ndarray, np.ndarray]:
-    if not 0 < level < 1:
-        raise ValueError(f"level must be between 0 and 1, got {level:g}")
+    require(0 < level < 1, "level", level, "between 0 and 1")
     nearest, twins = np.asarray(nearest, np.float64), np.asarray(twins, np.float64)
     if nearest.ndim != ndim or nearest.shape != twins.shape:
         wanted = "(S,)" if ndim == 1 else "(K, S)"
@@ -91,10 +91,9 @@ def transition_point(
     """
     sizes = np.asarray(set_sizes, np.float64)
     nearest, twins = _similarities(nearest, twins, 2, level)
-    if sizes.shape != nearest.shape[:1] or sizes[0] <= 0 or np.any(np.diff(sizes) <= 0):
-        raise ValueError(f"set_sizes must be {len(nearest)} positive numbers that increase, got {sizes.tolist()}")
-    if num_resamples < 1:
-        raise ValueError(f"num_resamples must be at least 1, got {num_resamples}")
+    rising = sizes.shape == nearest.shape[:1] and sizes[0] > 0 and np.all(np.diff(sizes) > 0)
+    require(rising, "set_sizes", sizes.tolist(), f"{len(nearest)} positive numbers that increase")
+    require(num_resamples >= 1, "num_resamples", num_resamples, "at least 1")
     number = nearest.shape[1]
     drawn = np.asarray(jax.random.randint(key, (num_resamples, number), 0, number))
     lead = np.median(twins[:, drawn], -1) - np.median(nearest[:, drawn], -1)  # (K, resamples)

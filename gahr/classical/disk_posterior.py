@@ -26,6 +26,13 @@ class Posterior(NamedTuple):
     standard_error: Array  # (size, size, 1) of the mean, by chance of the proposals: sqrt(sum w^2 (x - mean)^2)
 
 
+class _Normal(NamedTuple):
+    """A law of radius and centre."""
+
+    centre: Array  # (3,)
+    covariance: Array  # (3, 3)
+
+
 def posterior_mean(
     noisy: Array, sigma: Array, key: Key, reference: disks.Parameters, *, size: int, num_samples: int
 ) -> Posterior:
@@ -74,16 +81,16 @@ def _samples(
     difference of numbers near 10^6 otherwise.
     """
     keys = jax.random.split(key, 4)
-    centre, covariance = _fit(noisy, sigma, reference, size)
-    pilot = _propose(keys[0], centre, covariance, size, num_samples // 2)
-    log_weights, _ = _weigh(noisy, sigma, keys[1], reference, pilot, centre, covariance, size)
+    law = _fit(noisy, sigma, reference, size)
+    pilot = _propose(keys[0], law, size, num_samples // 2)
+    log_weights, _ = _weigh(noisy, sigma, keys[1], reference, pilot, law, size)
     # the root of the weights has the wider spread that a proposal needs; the floor is for few effective samples
     weights = _normalised(log_weights / 2)
-    centre = centre + weights @ (pilot - centre[None])
+    centre = law.centre + weights @ (pilot - law.centre[None])
     scaled = jnp.sqrt(weights)[:, None] * (pilot - centre[None])
-    covariance = scaled.T @ scaled + _FLOOR * covariance
-    geometry = _propose(keys[2], centre, covariance, size, num_samples)
-    log_weights, deviations = _weigh(noisy, sigma, keys[3], reference, geometry, centre, covariance, size)
+    law = _Normal(centre, scaled.T @ scaled + _FLOOR * law.covariance)
+    geometry = _propose(keys[2], law, size, num_samples)
+    log_weights, deviations = _weigh(noisy, sigma, keys[3], reference, geometry, law, size)
     return _normalised(log_weights), deviations
 
 
@@ -94,14 +101,7 @@ def _normalised(log_weights: Array) -> Array:
 
 
 def _weigh(
-    noisy: Array,
-    sigma: Array,
-    key: Key,
-    reference: disks.Parameters,
-    geometry: Array,
-    centre: Array,
-    covariance: Array,
-    size: int,
+    noisy: Array, sigma: Array, key: Key, reference: disks.Parameters, geometry: Array, law: _Normal, size: int
 ) -> tuple[Array, Array]:
     """Log weights (S,) and deviations (S, d) of proposed radii and centres (S, 3), with grey levels drawn for each."""
     keys = jax.random.split(key)
@@ -127,7 +127,7 @@ def _weigh(
     grey = (background >= 0) & (background <= 1) & (foreground >= 0) & (foreground <= 1)
     log_weights = (
         jax.vmap(lambda g: _log_prior(g, size))(geometry)
-        - _log_proposal(geometry, centre, covariance, size)
+        - _log_proposal(geometry, law, size)
         - squares / (2 * sigma**2)
         - jnp.log(energy) / 2
     )
@@ -135,26 +135,26 @@ def _weigh(
     return jnp.where(grey, log_weights, -jnp.inf), deviations
 
 
-def _fit(noisy: Array, sigma: Array, reference: disks.Parameters, size: int) -> tuple[Array, Array]:
-    """One Gauss-Newton step from the reference: radius and centre (3,), and their covariance (3, 3)."""
+def _fit(noisy: Array, sigma: Array, reference: disks.Parameters, size: int) -> _Normal:
+    """One Gauss-Newton step from the reference."""
     tangents = disks.tangents(reference, size=size).reshape(5, -1)
     prior = 12 / jnp.array([1.0, 1.0, size, size, size]) ** 2  # the precision of uniform laws
     covariance = jnp.linalg.inv(tangents @ tangents.T / sigma**2 + jnp.diag(prior))
     residual = (noisy - disks.render(reference, size=size)).ravel()
     step = covariance @ (tangents @ residual) / sigma**2
-    return jnp.stack(reference[2:]) + step[2:], covariance[2:, 2:]
+    return _Normal(jnp.stack(reference[2:]) + step[2:], covariance[2:, 2:])
 
 
-def _propose(key: Key, centre: Array, covariance: Array, size: int, num_samples: int) -> Array:
+def _propose(key: Key, law: _Normal, size: int, num_samples: int) -> Array:
     """Radii and centres (S, 3) of the mixture; the kinds come in their shares without chance."""
     keys = jax.random.split(key, 2)
     draw = functools.partial(disks.draw, size=size)
-    wide = round(_SHARES[2] * num_samples)
-    near = round(_SHARES[1] * num_samples)
+    near, wide = (round(share * num_samples) for share in _SHARES[1:])
     prior = jnp.stack(jax.vmap(draw)(jax.random.split(keys[0], num_samples - near - wide))[2:], -1)
     scales = jnp.sqrt(jnp.repeat(jnp.array(_SCALES), jnp.array([near, wide]), total_repeat_length=near + wide))
     normal = jax.random.normal(keys[1], (near + wide, 3))
-    return jnp.concatenate([prior, centre[None] + scales[:, None] * (normal @ jnp.linalg.cholesky(covariance).T)])
+    spread = scales[:, None] * (normal @ jnp.linalg.cholesky(law.covariance).T)
+    return jnp.concatenate([prior, law.centre[None] + spread])
 
 
 def _log_prior(geometry: Array, size: int) -> Array:
@@ -166,11 +166,11 @@ def _log_prior(geometry: Array, size: int) -> Array:
     return jnp.where(inside, -2 * jnp.log(width) - jnp.log(largest - smallest), -jnp.inf)
 
 
-def _log_proposal(geometry: Array, centre: Array, covariance: Array, size: int) -> Array:
+def _log_proposal(geometry: Array, law: _Normal, size: int) -> Array:
     """Log density (S,) of the mixture."""
     parts = [jax.vmap(lambda g: _log_prior(g, size))(geometry)]
-    normal = jnp.linalg.solve(jnp.linalg.cholesky(covariance), (geometry - centre[None]).T)
-    log_volume = (3 * jnp.log(2 * jnp.pi) + jnp.linalg.slogdet(covariance)[1]) / 2
+    normal = jnp.linalg.solve(jnp.linalg.cholesky(law.covariance), (geometry - law.centre[None]).T)
+    log_volume = (3 * jnp.log(2 * jnp.pi) + jnp.linalg.slogdet(law.covariance)[1]) / 2
     for scale in _SCALES:
         parts.append(-jnp.sum(normal**2, 0) / (2 * scale) - log_volume - 1.5 * jnp.log(scale))
     return jax.nn.logsumexp(jnp.stack(parts), axis=0, b=jnp.array(_SHARES)[:, None])

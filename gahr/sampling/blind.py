@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
+from gahr.names import require
 from gahr.sampling import driver
 from gahr.sampling.sampler import Info, Sampler, normal, with_options
 from gahr.types import Array, Denoiser, Key
@@ -109,6 +110,5 @@ def _step(
 
 def _between(name: str, value: float, low: float, high: float) -> None:
     """ValueError unless low < value <= high, as far as the values are known."""
-    known = not any(isinstance(number, jax.core.Tracer) for number in (value, low, high))
-    if known and not low < value <= high:
-        raise ValueError(f"{name} must be above {low:g} and at most {high:g}, got {value!r}")
+    if not any(isinstance(number, jax.core.Tracer) for number in (value, low, high)):
+        require(low < value <= high, name, value, f"above {low:g} and at most {high:g}")

@@ -11,6 +11,7 @@ from jax.tree_util import Partial
 
 from gahr.blocks import in_chunks
 from gahr.denoiser import as_argument
+from gahr.names import require, require_whole
 from gahr.sampling.sampler import Sampler
 from gahr.types import Array, Denoiser, Key, NoiseDenoiser, Progress, PyTree, Sharding
 
@@ -71,10 +72,8 @@ def sample(
     """
     counts = {"max_steps": (max_steps, 1), "frame_every": (frame_every, 0), "chunk": (chunk, 1), "piece": (piece, 1)}
     for name, (value, least) in counts.items():
-        if value != int(value) or value < least:
-            raise ValueError(f"{name} must be a whole number from {least}, got {value!r}")
-    if len(shape) != 4 or min(shape) < 1:
-        raise ValueError(f"shape must be (N, H, W, C), all positive, got {shape}")
+        require_whole(name, value, least=least)
+    require(len(shape) == 4 and min(shape) >= 1, "shape", shape, "(N, H, W, C), all positive")
     rows = shape[0]
     keys = jax.vmap(jax.random.fold_in, (None, 0))(key, jnp.arange(rows))
     state = sampler.init(_at(keys, 0), tuple(shape[1:]))

@@ -5,7 +5,7 @@ contour, the fewer coefficients an image has in the basis that the network shrin
 less the harmonics that follow the contour are localised.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -13,9 +13,10 @@ import jax.numpy as jnp
 import numpy as np
 
 from gahr.analysis import jacobian
+from gahr.names import require_positive
 from gahr.studies.shared.local_basis import basis_arrays, basis_checks, draw_bases, localisation, spread
-from gahr.studies.shared.options import require_least, require_positive
-from gahr.studies.shared.study import AtLeast, AtMost, Check, Run, Study
+from gahr.studies.shared.options import require_least
+from gahr.studies.shared.study import Arrays, AtLeast, AtMost, Check, Limit, Runs, Study
 from gahr.studies.shared.style import COLOURS
 from gahr.types import Array, Key, Progress, Sharding
 
@@ -40,9 +41,7 @@ def analyze(*, sigma: float = 0.2, num_bases: int = 8, num_images: int = 256) ->
     require_positive(sigma=sigma)
     require_least(num_bases=(num_bases, 1), num_images=(num_images, 2))
 
-    def analysis(
-        runs: Mapping[str, Run], key: Key, *, progress: Progress, sharding: Sharding | None = None
-    ) -> dict[str, np.ndarray]:
+    def analysis(runs: Runs, key: Key, *, progress: Progress, sharding: Sharding | None = None) -> Arrays:
         arrays: dict[str, Any] = {"runs": np.array(list(runs))}
         options = dict(sigma=sigma, sigmas=jnp.array([sigma]), num_bases=num_bases, measure=_localisation)
         for name, run in runs.items():
@@ -61,11 +60,7 @@ def _localisation(eigen: jacobian.Eigenbasis, clean: Array) -> dict[str, Array]:
 
 
 def check(
-    arrays: Mapping[str, np.ndarray],
-    *,
-    preserved_energy: float | None = None,
-    psnr_rise: float | None = None,
-    dimension_ratio: float | None = None,
+    arrays: Arrays, *, preserved_energy: Limit = None, psnr_rise: Limit = None, dimension_ratio: Limit = None
 ) -> list[Check]:
     """Theory beside measurement.
 
@@ -109,7 +104,7 @@ def check(
     return checks
 
 
-def draw(arrays: Mapping[str, np.ndarray], *, title: str = ""):
+def draw(arrays: Arrays, *, title: str = ""):
     """Figure: image and leading eigenvectors of each network, decays, and output PSNR against the exponent."""
     labels = {name: rf"$\alpha$ = {float(arrays[f'{name}/alpha']):g}" for name in map(str, arrays["runs"])}
 

@@ -5,7 +5,7 @@ vectors oscillate along the image's contours and in its smooth regions, faster a
 networks are not symmetric, so eigenvectors of the symmetric part and left singular vectors are shown side by side.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
 
 import jax
@@ -17,10 +17,12 @@ from gahr.analysis import geometry, jacobian
 from gahr.data import files
 from gahr.denoiser import at, bind_told
 from gahr.models import published
-from gahr.studies.shared.local_basis import draw_stages, draw_vector, localisation
+from gahr.names import require_positive
+from gahr.studies.shared.images import draw_stages, draw_vector
+from gahr.studies.shared.local_basis import localisation
 from gahr.studies.shared.measures import denoise, whole_jacobian
-from gahr.studies.shared.options import require_files, require_least, require_positive
-from gahr.studies.shared.study import AtLeast, Check, Run, Study
+from gahr.studies.shared.options import require_files, require_least
+from gahr.studies.shared.study import Arrays, AtLeast, Check, Limit, Runs, Study
 from gahr.studies.shared.style import COLOURS, STYLE
 from gahr.types import Array, Key, Progress, Sharding
 
@@ -35,7 +37,7 @@ def analyze(
     weights: str = "",
     image: str = "",
     size: int = 48,
-) -> Callable[..., dict[str, np.ndarray]]:
+) -> Callable:
     """Jacobian of one denoiser at one noisy image, decomposed both ways.
 
     Args:
@@ -56,9 +58,7 @@ def analyze(
     require_least(num_vectors=(num_vectors, 1), last_vector=(last_vector, 1), size=(size, 2))
     require_positive(sigma=sigma)
 
-    def analysis(
-        runs: Mapping[str, Run], key: Key, *, progress: Progress, sharding: Sharding | None = None
-    ) -> dict[str, np.ndarray]:
+    def analysis(runs: Runs, key: Key, *, progress: Progress, sharding: Sharding | None = None) -> Arrays:
         if weights:
             model, variables = published.load(Path(weights))
             noise_denoiser, name = bind_told(model, variables), Path(weights).stem
@@ -69,14 +69,13 @@ def analyze(
             noise_denoiser = run.noise_denoiser
             clean = jnp.asarray(files.read_image(Path(image), size=size)) if image else run.images("test", 1)[0]
         noisy = noise.add_noise(key, clean, sigma)
-        with jax.default_matmul_precision("highest"):
-            denoised, denoiser = denoise(noise_denoiser, noisy, sigma), at(noise_denoiser, sigma)
-            matrix = whole_jacobian(denoiser, noisy, progress, note="Jacobian columns", sharding=sharding)
-            progress.update("decomposing", 0, 2)
-            eigen = jacobian.eigenbasis_of(matrix, clean.shape)
-            progress.update("decomposing", 1, 2)
-            progress.check()
-            singular = jacobian.singular_basis_of(matrix, clean.shape)
+        denoised, denoiser = denoise(noise_denoiser, noisy, sigma), at(noise_denoiser, sigma)
+        matrix = whole_jacobian(denoiser, noisy, progress, note="Jacobian columns", sharding=sharding)
+        progress.update("decomposing", 0, 2)
+        eigen = jacobian.eigenbasis_of(matrix, clean.shape)
+        progress.update("decomposing", 1, 2)
+        progress.check()
+        singular = jacobian.singular_basis_of(matrix, clean.shape)
         shown = np.unique(np.linspace(0, min(last_vector, len(matrix) - 1), num_vectors).astype(int))
         arrays = {
             "name": name,
@@ -117,12 +116,7 @@ def _geometry(vectors: Array, values: Array, clean: Array, key: Key) -> dict[str
     }
 
 
-def check(
-    arrays: Mapping[str, np.ndarray],
-    *,
-    preserved_energy: float | None = None,
-    harmonicity: float | None = None,
-) -> list[Check]:
+def check(arrays: Arrays, *, preserved_energy: Limit = None, harmonicity: Limit = None) -> list[Check]:
     """Theory beside measurement.
 
     Args:
@@ -164,7 +158,7 @@ def check(
     return checks
 
 
-def draw(arrays: Mapping[str, np.ndarray], *, title: str = ""):
+def draw(arrays: Arrays, *, title: str = ""):
     """Figure: image, decay of factors and coefficients, and a row of vectors of each kind."""
     import matplotlib.pyplot as plt
 
@@ -180,10 +174,10 @@ def draw(arrays: Mapping[str, np.ndarray], *, title: str = ""):
     return figure
 
 
-def _draw_top(figure, arrays: Mapping[str, np.ndarray]) -> None:
+def _draw_top(figure, arrays: Arrays) -> None:
     images, decay = figure.subfigures(1, 2, width_ratios=(1, 1.25))
     stages = {kind: arrays[kind] for kind in ("clean", "noisy", "denoised")}
-    draw_stages(images, stages, float(arrays["sigma"]))
+    draw_stages(images.subplots(1, 3), stages, rf"$\sigma$ = {arrays['sigma']:g}")
     factors, coefficients = decay.subplots(1, 2)
     numbers = np.arange(1, arrays["clean"].size + 1)
     factors.semilogx(numbers, arrays["shrinkage"], color=COLOURS[0], label="eigenvalues")

@@ -19,7 +19,7 @@ from gahr.denoiser import blind
 from gahr.studies.shared.local_basis import basis_arrays, basis_checks, draw_bases, draw_curves, spread
 from gahr.studies.shared.measures import curve_of_told
 from gahr.studies.shared.options import input_levels, require_least
-from gahr.studies.shared.study import AtLeast, Check, Estimate, Run, Study, within
+from gahr.studies.shared.study import Arrays, AtLeast, Check, Estimate, Limit, Runs, Study, within
 from gahr.studies.shared.style import COLOURS
 from gahr.types import Array, Key, Progress, Sharding
 
@@ -61,12 +61,10 @@ def analyze(
     """
     levels = input_levels(lowest_db, highest_db, num_levels, fit_between=fit_between)
     require_least(num_bases=(num_bases, 1), num_images=(num_images, 2))
-    if set(sigma) != set(_LABELS) or not all(value > 0 for value in sigma.values()):
+    if set(sigma) != set(_LABELS) or not all(0 < value < np.inf for value in sigma.values()):
         raise ValueError(f"sigma must give {' and '.join(_LABELS)} a positive level each, got {dict(sigma)}")
 
-    def analysis(
-        runs: Mapping[str, Run], key: Key, *, progress: Progress, sharding: Sharding | None = None
-    ) -> dict[str, np.ndarray]:
+    def analysis(runs: Runs, key: Key, *, progress: Progress, sharding: Sharding | None = None) -> Arrays:
         sigmas = metrics.sigma_of_input_psnr(levels)
         arrays: dict[str, Any] = {"input_psnr": levels, "fit_between": fit_between}
         for name in _LABELS:
@@ -102,9 +100,7 @@ def _optimal_gain(pixels: int, dimension: int) -> float:
     return float(10 / np.log(10) * (np.log(pixels / 2) - jax.scipy.special.digamma(dimension / 2)))
 
 
-def check(
-    arrays: Mapping[str, np.ndarray], *, overlap: float | None = None, slope_within: float | None = None
-) -> list[Check]:
+def check(arrays: Arrays, *, overlap: Limit = None, slope_within: Limit = None) -> list[Check]:
     """Theory beside measurement.
 
     Args:
@@ -143,7 +139,7 @@ def check(
     return checks
 
 
-def draw(arrays: Mapping[str, np.ndarray], *, title: str = ""):
+def draw(arrays: Arrays, *, title: str = ""):
     """Figure: image and eigenvectors for both sets; decays, and PSNR curves beside the optimal lines."""
 
     def draw_third(axes) -> None:

@@ -5,7 +5,7 @@ up to the order of pixels, as is the best linear one; a network that looks for h
 loses what it gains on images that have them.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -15,10 +15,11 @@ from gahr import metrics
 from gahr.analysis import performance
 from gahr.classical.analytic import fit_gaussian, gaussian
 from gahr.data import shuffled
+from gahr.names import require_positive
 from gahr.studies.shared.local_basis import basis_arrays, basis_checks, draw_bases, draw_curves, spread
 from gahr.studies.shared.measures import curve_of_told
-from gahr.studies.shared.options import input_levels, require_least, require_positive
-from gahr.studies.shared.study import AtLeast, Check, Estimate, Run, Study
+from gahr.studies.shared.options import input_levels, require_least
+from gahr.studies.shared.study import Arrays, AtLeast, Check, Estimate, Limit, Runs, Study
 from gahr.studies.shared.style import COLOURS
 from gahr.types import Array, Key, NoiseDenoiser, Progress, Sharding
 
@@ -60,9 +61,7 @@ def analyze(
     require_positive(sigma=sigma)
     require_least(num_bases=(num_bases, 1), num_images=(num_images, 2), wiener_images=(wiener_images, 1))
 
-    def analysis(
-        runs: Mapping[str, Run], key: Key, *, progress: Progress, sharding: Sharding | None = None
-    ) -> dict[str, np.ndarray]:
+    def analysis(runs: Runs, key: Key, *, progress: Progress, sharding: Sharding | None = None) -> Arrays:
         sigmas = metrics.sigma_of_input_psnr(levels)
         options = dict(sigma=sigma, sigmas=sigmas, num_bases=num_bases, progress=progress, sharding=sharding)
         arrays: dict[str, Any] = {"input_psnr": levels, "fit_between": fit_between}
@@ -87,11 +86,7 @@ def _unshuffled(noise_denoiser: NoiseDenoiser, seed: int, noisy: Array, sigma: A
 
 
 def check(
-    arrays: Mapping[str, np.ndarray],
-    *,
-    psnr_loss: float | None = None,
-    slope_loss: float | None = None,
-    dimension_ratio: float | None = None,
+    arrays: Arrays, *, psnr_loss: Limit = None, slope_loss: Limit = None, dimension_ratio: Limit = None
 ) -> list[Check]:
     """Theory beside measurement.
 
@@ -136,7 +131,7 @@ def check(
     return checks
 
 
-def draw(arrays: Mapping[str, np.ndarray], *, title: str = ""):
+def draw(arrays: Arrays, *, title: str = ""):
     """Figure: image and eigenvectors of both networks, unshuffled; decays and PSNR curves."""
 
     def draw_third(axes) -> None:

@@ -14,14 +14,28 @@ from gahr import metrics, noise
 from gahr.analysis import identities, performance
 from gahr.classical.analytic import fit_gaussian, gaussian
 from gahr.denoiser import at
-from gahr.studies.shared.measures import counter, curve_of_told, mean_and_range, moments_of_told
+from gahr.studies.shared.images import draw_stages
+from gahr.studies.shared.measures import counter, curve_of_told, mean_and_range, probed_moments
 from gahr.studies.shared.options import input_levels, require_least
-from gahr.studies.shared.study import AtLeast, AtMost, Check, Estimate, Run, Study, within
+from gahr.studies.shared.study import Arrays, AtLeast, AtMost, Check, Estimate, Limit, Runs, Study, within
 from gahr.studies.shared.style import COLOURS, STYLE
 from gahr.types import Array, Key, NoiseDenoiser, Progress, Sharding
 
 _SHOWN_DB = 20.0  # input PSNR of the images drawn
 _NUM_SHOWN = 4
+_LINEAR = ("linear (PCA-Wiener)", dict(ls=":"))
+_POINTS = dict(mfc="none", mew=0.7, ls="")
+_CURVES = {  # PSNR by the name of its array: label, look
+    "test": ("network, test", {}),
+    "train": ("network, training", dict(marker="o", ms=2.5, **_POINTS)),
+    "wiener": _LINEAR,
+}
+_SLOPES = {  # likewise
+    "test_slope": ("network, test", {}),
+    "mse_slope": ("the same, of the mean mse", dict(lw=0.6)),
+    "identity": ("network, $|J|^2$ / tr $J$", dict(marker="s", ms=3, **_POINTS)),
+    "wiener_slope": _LINEAR,
+}
 
 
 def exponents(alpha: float, background_alpha: float) -> dict[str, float]:
@@ -49,7 +63,7 @@ def analyze(
     fit_between: tuple[float, float] = (20.0, 34.0),
     num_probe_images: int = 64,
     num_probes: int = 4,
-) -> Callable[..., dict[str, np.ndarray]]:
+) -> Callable:
     """Curves, identity slopes and a few denoised images of every run.
 
     Args:
@@ -69,9 +83,7 @@ def analyze(
     require_least(num_images=(num_images, 2), num_probe_images=(num_probe_images, 1), num_probes=(num_probes, 1))
     sigmas = metrics.sigma_of_input_psnr(levels)
 
-    def analysis(
-        runs: Mapping[str, Run], key: Key, *, progress: Progress, sharding: Sharding | None = None
-    ) -> dict[str, np.ndarray]:
+    def analysis(runs: Runs, key: Key, *, progress: Progress, sharding: Sharding | None = None) -> Arrays:
         probe_key = jax.random.fold_in(key, 2**32 - 1)  # no image has this number
         probing = dict(num_probes=num_probes, sharding=sharding)
         arrays: dict[str, Any] = {"input_psnr": levels, "fit_between": fit_between, "runs": list(runs)}
@@ -90,7 +102,7 @@ def analyze(
             found["identity"] = []
             for sigma in sigmas:
                 noisy = noise.add_noise(key, test[:num_probe_images], sigma)
-                moments = moments_of_told(run.noise_denoiser, probe_key, noisy, sigma, **probing)
+                moments = probed_moments(at(run.noise_denoiser, sigma), probe_key, noisy, **probing)
                 found["identity"].append(moments.slope())
                 advance(f"{name}: Jacobian probes")
             mse = 10 ** (-found["test"].T / 10)
@@ -123,11 +135,11 @@ def _examples(noise_denoiser: NoiseDenoiser, wiener: NoiseDenoiser, key: Key, cl
 
 
 def check(
-    arrays: Mapping[str, np.ndarray],
+    arrays: Arrays,
     *,
-    slope_within: float | None = None,
+    slope_within: Limit = None,
     gain_over_wiener: Mapping[str, float] | None = None,
-    train_test_gap: float | None = None,
+    train_test_gap: Limit = None,
 ) -> list[Check]:
     """Theory beside measurement.
 
@@ -144,7 +156,7 @@ def check(
     inside = performance.levels_between(levels, between)
     span = f"{between[0]:g}-{between[1]:g} dB"
     for name in arrays["runs"]:
-        get = _getter(arrays, name)
+        get = lambda quantity, name=name: arrays[f"{name}/{quantity}"]
         theory = exponents(float(get("alpha")), float(get("background_alpha")))
         fitted, linear = (
             Estimate(*performance.psnr_slope(levels, get(curve), between=between)) for curve in ("test", "wiener")
@@ -173,11 +185,7 @@ def check(
     return checks
 
 
-def _getter(arrays: Mapping[str, np.ndarray], name: str):
-    return lambda quantity: arrays[f"{name}/{quantity}"]
-
-
-def draw(arrays: Mapping[str, np.ndarray], *, title: str = ""):
+def draw(arrays: Arrays, *, title: str = ""):
     """Figure: PSNR curves and local slopes above, denoised test images below."""
     import matplotlib.pyplot as plt
 
@@ -186,59 +194,30 @@ def draw(arrays: Mapping[str, np.ndarray], *, title: str = ""):
         figure = plt.figure(figsize=(7.0, 5.6), layout="constrained")
         figure.suptitle(title)
         above, below = figure.subfigures(2, 1, height_ratios=(1.2, 1))
-        curves, slopes = above.subplots(1, 2)
-        for name, colour in zip(names, COLOURS * len(names), strict=False):
-            _draw_curves(curves, slopes, arrays, name, colour, alone=len(names) == 1)
-        _label_curves(curves, slopes, arrays["input_psnr"], alone=len(names) == 1)
+        _draw_curves(*above.subplots(1, 2), arrays, names)
         _draw_images(below, arrays, names)
     return figure
 
 
-def _draw_curves(curves, slopes, arrays, name: str, colour: str, *, alone: bool) -> None:
-    get, levels = _getter(arrays, name), arrays["input_psnr"]
-    test, alpha = get("test").mean(0), float(get("alpha"))
-    theory = exponents(alpha, float(get("background_alpha")))
-    network = "network, test" if alone else rf"network, $\alpha$ = {alpha:g}"
-
-    curves.plot(levels, test, color=colour, label=network)
-    circles = dict(marker="o", ms=2.5, mfc="none", mew=0.7, ls="", color=colour)
-    curves.plot(levels, get("train").mean(0), **circles, label=_once(alone, "network, training"))
-    curves.plot(levels, get("wiener").mean(0), ":", color=colour, label=_once(alone, "linear (PCA-Wiener)"))
-    end = levels >= levels[-1] - 14
-    line = test[end].mean() + theory["class"] * (levels[end] - levels[end].mean())
-    curves.plot(levels[end], line, "--", color="black", lw=1, label=_once(alone, f"slope {theory['class']:.2f}"))
-
-    slopes.plot(levels, get("test_slope"), color=colour, label=_once(alone, network))
-    slopes.plot(levels, get("mse_slope"), color=colour, lw=0.6, label=_once(alone, "the same, of the mean mse"))
-    squares = dict(marker="s", ms=3, mfc="none", mew=0.7, ls="", color=colour)
-    slopes.plot(levels, get("identity"), **squares, label=_once(alone, "network, $|J|^2$ / tr $J$"))
-    slopes.plot(levels, get("wiener_slope"), ":", color=colour, label=_once(alone, "linear (PCA-Wiener)"))
-    lines = [(r"$\alpha/(\alpha+1)$", theory["class"], "--")]
-    if alone:
-        lines += [("contour", theory["contour"], "-."), ("background", theory["background"], (0, (1, 1)))]
-    for place, (text, value, style) in enumerate(lines):
-        slopes.axhline(value, ls=style, lw=1, color="black" if alone else colour)
-        label = dict(fontsize=6.5, va="center", bbox=dict(pad=0.5, fc="white", ec="none"))
-        at = levels[0] + place * 0.27 * np.ptp(levels) if alone else levels[-1] + 0.06 * np.ptp(levels)
-        slopes.text(at, value, f"{text} {value:.2f}" if alone else f"{value:.2f}", **label)
-
-
-def _once(alone: bool, label: str) -> str | None:
-    """A label where there is one run; with several, the caption of the legend says what the styles mean."""
-    return label if alone else None
-
-
-def _label_curves(curves, slopes, levels: np.ndarray, *, alone: bool) -> None:
-    curves.plot(levels, levels, color="grey", lw=0.8, label="identity")
+def _draw_curves(curves, slopes, arrays, names: list[str]) -> None:
+    """Of one run with its legend; of several in their colours, with a legend that says what the lines mean in grey."""
+    alone, levels = len(names) == 1, arrays["input_psnr"]
+    for name, colour in zip(names, COLOURS * len(names), strict=False):
+        get = lambda quantity, name=name: arrays[f"{name}/{quantity}"]
+        if not alone:
+            curves.plot([], [], color=colour, label=rf"$\alpha$ = {float(get('alpha')):g}")
+        for axes, lines in ((curves, _CURVES), (slopes, _SLOPES)):
+            for quantity, (label, look) in lines.items():
+                values = np.atleast_2d(get(quantity)).mean(0)  # over the images, where it is known of each
+                axes.plot(levels, values, color=colour, label=label if alone else None, **look)
+        _draw_theory(curves, slopes, get, levels, None if alone else colour)
     if not alone:
-        curves.plot([], [], "o", ms=2.5, mfc="none", color="grey", label="network, training")
-        curves.plot([], [], ":", color="grey", label="linear (PCA-Wiener)")
+        for axes, lines in ((curves, _CURVES), (slopes, _SLOPES)):
+            for label, look in lines.values():
+                axes.plot([], [], color="grey", label=label, **look)
         curves.plot([], [], "--", color="black", lw=1, label=r"slope $\alpha/(\alpha+1)$")
-        slopes.plot([], [], color="grey", label="network, test")
-        slopes.plot([], [], color="grey", lw=0.6, label="the same, of the mean mse")
-        slopes.plot([], [], "s", ms=3, mfc="none", color="grey", label="network, $|J|^2$ / tr $J$")
-        slopes.plot([], [], ":", color="grey", label="linear (PCA-Wiener)")
         slopes.plot([], [], "--", color="grey", lw=1, label=r"$\alpha/(\alpha+1)$, value at the right")
+    curves.plot(levels, levels, color="grey", lw=0.8, label="identity")
     curves.set(xlabel="input PSNR (dB)", ylabel="output PSNR (dB)", title="Denoising performance")
     slopes.set(xlabel="input PSNR (dB)", ylabel="local slope (dB / dB)", title="Slope of the curves")
     slopes.set_ylim(0, 1.2)  # |J|^2 / tr J is larger at large noise, where the network is no MMSE denoiser
@@ -246,24 +225,32 @@ def _label_curves(curves, slopes, levels: np.ndarray, *, alone: bool) -> None:
         axes.legend(loc="best")
 
 
+def _draw_theory(curves, slopes, get, levels: np.ndarray, colour: str | None) -> None:
+    """The slope of the class, of one run alone, without a colour, with its name and those of contour and background."""
+    theory, test = exponents(float(get("alpha")), float(get("background_alpha"))), get("test").mean(0)
+    end = levels >= levels[-1] - 14
+    line = test[end].mean() + theory["class"] * (levels[end] - levels[end].mean())
+    label = None if colour else f"slope {theory['class']:.2f}"
+    curves.plot(levels[end], line, "--", color="black", lw=1, label=label)
+    text = dict(fontsize=6.5, va="center", bbox=dict(pad=0.5, fc="white", ec="none"))
+    if colour:
+        slopes.axhline(theory["class"], ls="--", lw=1, color=colour)
+        slopes.text(levels[-1] + 0.06 * np.ptp(levels), theory["class"], f"{theory['class']:.2f}", **text)
+        return
+    words, styles = (r"$\alpha/(\alpha+1)$", "contour", "background"), ("--", "-.", (0, (1, 1)))
+    for place, (word, value, style) in enumerate(zip(words, theory.values(), styles, strict=True)):
+        slopes.axhline(value, ls=style, lw=1, color="black")
+        slopes.text(levels[0] + place * 0.27 * np.ptp(levels), value, f"{word} {value:.2f}", **text)
+
+
 def _draw_images(figure, arrays, names: list[str]) -> None:
     """Four test images of one run, or the first of up to four runs: each clean, noisy and denoised by both."""
-    alone = len(names) == 1
     images = [(names[0], i) for i in range(len(arrays[f"{names[0]}/shown_clean"]))]
-    shown = images if alone else [(name, 0) for name in names[:_NUM_SHOWN]]
-    kinds = (("clean", "clean"), ("noisy", "noisy"), ("wiener", "linear"), ("network", "network"))
-    groups = figure.subfigures(2, 2, wspace=0.03)
-    for group, (name, i) in zip(groups.flat, shown, strict=False):
-        get = _getter(arrays, name)
-        clean = get("shown_clean")[i]
-        for axes, (kind, heading) in zip(group.subplots(1, len(kinds)), kinds, strict=True):
-            image = get(f"shown_{kind}")[i]
-            axes.imshow(image[..., 0], cmap="gray", vmin=0, vmax=1, interpolation="nearest")
-            axes.set_axis_off()
-            psnr = rf"$\alpha$ = {float(get('alpha')):g}"
-            if kind != "clean":
-                psnr = f"{float(metrics.psnr(clean, image)):.1f} dB"
-            axes.set_title(f"{heading}\n{psnr}", fontsize=7)
+    shown = images if len(names) == 1 else [(name, 0) for name in names[:_NUM_SHOWN]]
+    kinds = {"clean": "clean", "noisy": "noisy", "linear": "wiener", "network": "network"}
+    for group, (name, i) in zip(figure.subfigures(2, 2, wspace=0.03).flat, shown, strict=False):
+        stages = {heading: arrays[f"{name}/shown_{kind}"][i] for heading, kind in kinds.items()}
+        draw_stages(group.subplots(1, 4), stages, rf"$\alpha$ = {arrays[f'{name}/alpha']:g}", fontsize=7)
 
 
 STUDY = Study(analyze, check, draw)

@@ -15,22 +15,12 @@ import numpy as np
 from gahr import metrics
 from gahr.analysis import generalization, performance
 from gahr.classical.analytic import points
-from gahr.studies.shared.families import (
-    draw_against_size,
-    draw_legend,
-    estimate,
-    families,
-    family_arrays,
-    heading,
-    of_all,
-    over_values,
-    repeats,
-)
+from gahr.studies.shared import families
 from gahr.studies.shared.measures import counter, curve_of_told
 from gahr.studies.shared.options import input_levels, require_least
-from gahr.studies.shared.study import AtLeast, AtMost, Between, Check, Number, Run, Study
+from gahr.studies.shared.study import Arrays, AtLeast, AtMost, Between, Check, Limit, Number, Run, Runs, Study
 from gahr.studies.shared.style import COLOURS, STYLE
-from gahr.types import Array, Key, NoiseDenoiser, Progress, Sharding
+from gahr.types import Array, Key, Progress, Sharding
 
 _SHOWN_DB = 20.0  # input PSNR at which distances are drawn
 
@@ -56,17 +46,15 @@ def analyze(
     require_least(num_images=(num_images, 2), num_levels=(num_levels, 3))
     levels = input_levels(lowest_db, highest_db, num_levels)
 
-    def analysis(
-        runs: Mapping[str, Run], key: Key, *, progress: Progress, sharding: Sharding | None = None
-    ) -> dict[str, np.ndarray]:
-        found, arrays = families(runs)
+    def analysis(runs: Runs, key: Key, *, progress: Progress, sharding: Sharding | None = None) -> Arrays:
+        found, arrays = families.families(runs)
         arrays["input_psnr"], advance = levels, counter(progress, len(runs) // 2)
         for family, pairs in found.items():
             rows = []
             for number, pair in pairs.items():
                 rows.append(_measure(pair, key, metrics.sigma_of_input_psnr(levels), num_images, sharding))
                 advance(f"{family}, N = {number:,}")
-            arrays |= family_arrays(family, list(pairs), rows)
+            arrays |= families.family_arrays(family, list(pairs), rows)
         return {quantity: np.asarray(value) for quantity, value in arrays.items()}
 
     return analysis
@@ -92,39 +80,35 @@ def _measure(
                 "empirical_test": curve(empirical, clean=test),
             }
         )
-    found = _distances(*(run.noise_denoiser for run in pair), exact[0], key, test, sigmas)
+    others = {"to_empirical": exact[0], "to_twin": pair[1].noise_denoiser}
+    found = _distances(pair[0].noise_denoiser, others, key, test, sigmas=sigmas)
     return jax.tree.map(lambda *values: jnp.stack(values), *curves) | {name: each.mse for name, each in found.items()}
 
 
-@jax.jit
-def _distances(
-    noise_denoiser: NoiseDenoiser, twin: NoiseDenoiser, exact: NoiseDenoiser, key: Key, clean: Array, sigmas: Array
-) -> dict[str, generalization.Distance]:
-    others = {"to_empirical": exact, "to_twin": twin}
-    return generalization.distances(noise_denoiser, others, key, clean, sigmas=sigmas)
+_distances = jax.jit(generalization.distances)
 
 
-def gaps(arrays: Mapping[str, np.ndarray], names: Sequence[str]) -> np.ndarray:
+def gaps(arrays: Arrays, names: Sequence[str]) -> np.ndarray:
     """PSNR of networks less that of their twins on the networks' training images (R, K, S), dB, mean over both.
 
     To the twin these are test images. That they are the same images for both cancels which images are harder; between
     training and other images that alone is some tenths of a dB.
     """
-    return (of_all(arrays, names, "train") - of_all(arrays, names, "unseen")).mean((2, 3))
+    return (families.of_all(arrays, names, "train") - families.of_all(arrays, names, "unseen")).mean((2, 3))
 
 
-def mean_gap(arrays: Mapping[str, np.ndarray], names: Sequence[str]) -> np.ndarray:
+def mean_gap(arrays: Arrays, names: Sequence[str]) -> np.ndarray:
     """The gap averaged over sigma uniform between the levels' ends (R, K), as the publication's figure 15."""
     sigma = np.asarray(metrics.sigma_of_input_psnr(arrays["input_psnr"]))
     return np.trapezoid(gaps(arrays, names), sigma, axis=-1) / (sigma[-1] - sigma[0])
 
 
 def check(
-    arrays: Mapping[str, np.ndarray],
+    arrays: Arrays,
     *,
     slope_at_one: tuple[float, float] | None = None,
-    gap_at_largest: float | None = None,
-    gain_at_largest: float | None = None,
+    gap_at_largest: Limit = None,
+    gain_at_largest: Limit = None,
 ) -> list[Check]:
     """Theory beside measurement; of repeats the mean, which is held to the marks, and the range.
 
@@ -138,14 +122,14 @@ def check(
       List of Check; a mark of None makes the line a report without verdict.
     """
     levels, checks = arrays["input_psnr"], []
-    for kind, names in repeats(arrays).items():
-        sizes, title = arrays[f"{names[0]}/set_sizes"], heading(kind, names)
-        train, test = (of_all(arrays, names, quantity) for quantity in ("train", "test"))
+    for kind, names in families.repeats(arrays).items():
+        sizes, title = arrays[f"{names[0]}/set_sizes"], families.heading(kind, names)
+        train, test = (families.of_all(arrays, names, quantity) for quantity in ("train", "test"))
         gap, mean = gaps(arrays, names), mean_gap(arrays, names)
         if sizes[0] == 1 and performance.levels_between(levels, (5, 30)).sum() > 1:
             curves = train[:, 0].reshape(len(names), -1, len(levels))
             slopes = [performance.psnr_slope(levels, each, between=(5, 30)).slope for each in curves]
-            slope = estimate(over_values(slopes))  # one image each: no error over images
+            slope = families.estimate(families.over_values(slopes))  # one image each: no error over images
             name = f"{title}: slope of training PSNR at N = 1, 5-30 dB"
             checks.append(Check(name, "1 or more", slope, Between(slope_at_one)))
         for k, number in enumerate(sizes):
@@ -159,12 +143,12 @@ def check(
             Check(
                 f"{title}: training less test PSNR, largest, N = {sizes[-1]}, dB",
                 "0 but for which images are harder",
-                estimate(over_values(apart)),
+                families.estimate(families.over_values(apart)),
             ),
             Check(
                 f"{title}: test PSNR above the noisy image, {_SHOWN_DB:g} dB, N = {sizes[-1]}, dB",
                 "above 0",
-                estimate(over_values(gain)),
+                families.estimate(families.over_values(gain)),
                 AtLeast(gain_at_largest),
             ),
         ]
@@ -187,19 +171,19 @@ def _at(levels: np.ndarray, curves: np.ndarray, decibel: float) -> np.ndarray:
 
 def _over(values: Mapping[str, Sequence[float]]) -> dict[str, Number]:
     """Each quantity over the repeats."""
-    return {name: estimate(over_values(each)) for name, each in values.items()}
+    return {name: families.estimate(families.over_values(each)) for name, each in values.items()}
 
 
-def _rms(arrays: Mapping[str, np.ndarray], names: Sequence[str], quantity: str) -> np.ndarray:
+def _rms(arrays: Arrays, names: Sequence[str], quantity: str) -> np.ndarray:
     """Distance per pixel on test images, image units, (R, K)."""
-    return np.sqrt(_at(arrays["input_psnr"], of_all(arrays, names, quantity)[..., 0], _SHOWN_DB))
+    return np.sqrt(_at(arrays["input_psnr"], families.of_all(arrays, names, quantity)[..., 0], _SHOWN_DB))
 
 
-def draw(arrays: Mapping[str, np.ndarray], *, title: str = ""):
+def draw(arrays: Arrays, *, title: str = ""):
     """Figure: training and test PSNR for each N, gap and distances against N; of repeats the mean and range."""
     import matplotlib.pyplot as plt
 
-    kinds = repeats(arrays)
+    kinds = families.repeats(arrays)
     shown, names = list(kinds.items())[-1]
     with plt.rc_context(STYLE):
         figure = plt.figure(figsize=(7.0, 6.2), layout="constrained")
@@ -212,15 +196,15 @@ def draw(arrays: Mapping[str, np.ndarray], *, title: str = ""):
     return figure
 
 
-def _draw_curves(figure, arrays: Mapping[str, np.ndarray], names: Sequence[str]) -> None:
+def _draw_curves(figure, arrays: Arrays, names: Sequence[str]) -> None:
     import matplotlib.pyplot as plt
 
     levels, sizes = arrays["input_psnr"], arrays[f"{names[0]}/set_sizes"]
     colours = plt.colormaps["viridis_r"](np.linspace(0.08, 1, len(sizes)))  # in order also in grey print
     panels = figure.subplots(1, 2)
     for axes, name in zip(panels, ("train", "test"), strict=True):
-        found = over_values(of_all(arrays, names, name).mean((2, 3)))
-        exact = of_all(arrays, names, f"empirical_{name}").mean((0, 2, 3))
+        found = families.over_values(families.of_all(arrays, names, name).mean((2, 3)))
+        exact = families.of_all(arrays, names, f"empirical_{name}").mean((0, 2, 3))
         for k, (number, colour) in enumerate(zip(sizes, colours, strict=True)):
             axes.plot(levels, found.value[k], color=colour, label=f"N = {number:,}")
             axes.fill_between(levels, found.low[k], found.high[k], color=colour, alpha=0.2, lw=0)
@@ -234,13 +218,13 @@ def _draw_curves(figure, arrays: Mapping[str, np.ndarray], names: Sequence[str])
     figure.legend(*panels[0].get_legend_handles_labels(), loc="outside center right")
 
 
-def _draw_against_size(figure, arrays: Mapping[str, np.ndarray]) -> None:
+def _draw_against_size(figure, arrays: Arrays) -> None:
     gap, distance = figure.subplots(1, 2)
-    kinds = repeats(arrays)
+    kinds = families.repeats(arrays)
     ends = np.sort(metrics.sigma_of_input_psnr(arrays["input_psnr"]))[[0, -1]]
     gap.set_yscale("symlog", linthresh=0.1)
-    found = {kind: over_values(mean_gap(arrays, names)) for kind, names in kinds.items()}
-    draw_against_size(gap, arrays, found, colour="black")
+    found = {kind: families.over_values(mean_gap(arrays, names)) for kind, names in kinds.items()}
+    families.draw_against_size(gap, arrays, found, colour="black")
     gap.axhline(0, color="grey", lw=0.6)
     gap.set(
         ylabel="own - twin's PSNR, training images (dB)",
@@ -248,10 +232,10 @@ def _draw_against_size(figure, arrays: Mapping[str, np.ndarray]) -> None:
     )
     colours = {"distance to exact denoiser of the N images": COLOURS[1], "distance to twin": COLOURS[0]}
     for quantity, colour in zip(("to_empirical", "to_twin"), colours.values(), strict=True):
-        found = {kind: over_values(_rms(arrays, names, quantity)) for kind, names in kinds.items()}
-        draw_against_size(distance, arrays, found, colour=colour)
+        found = {kind: families.over_values(_rms(arrays, names, quantity)) for kind, names in kinds.items()}
+        families.draw_against_size(distance, arrays, found, colour=colour)
     distance.set(yscale="log", ylabel="rms distance per pixel", title=f"Distance on test images, {_SHOWN_DB:g} dB")
-    draw_legend(figure, kinds, colours)
+    families.draw_legend(figure, kinds, colours)
 
 
 STUDY = Study(analyze, check, draw)

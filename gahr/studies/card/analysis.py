@@ -6,7 +6,6 @@ and a mixture of Gaussians fitted to their thirds by contrast. On the images of 
 mean is known, the KL integral says what a denoiser costs in nats.
 """
 
-import functools
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -20,9 +19,10 @@ from gahr.classical.analytic import fit_gaussian, gaussian, mixture
 from gahr.data import files
 from gahr.denoiser import at, bind_told, blind
 from gahr.models import published
+from gahr.names import require
 from gahr.studies.shared.measures import counter
 from gahr.studies.shared.options import input_levels, require_files, require_least
-from gahr.studies.shared.study import Run
+from gahr.studies.shared.study import Arrays, Runs
 from gahr.types import Array, Key, NoiseDenoiser, Progress, Sharding
 
 FILTER, GAUSSIAN, MIXTURE, SHRUNK = "smoothing filter", "Gaussian", "mixture", "Gaussian of half the contrast"
@@ -48,7 +48,7 @@ def analyze(
     weights: str = "",
     image: str = "",
     size: int = 32,
-) -> Callable[..., dict[str, np.ndarray]]:
+) -> Callable:
     """The card of every denoiser, and KL integrals on the images of the Gaussian.
 
     Args:
@@ -71,13 +71,10 @@ def analyze(
     require_files(weights=weights, image=image)
     require_least(num_images=(num_images, 2), num_fit=(num_fit, 2 * _COMPONENTS))
     require_least(num_probes=(num_probes, 1), size=(size, 4))
-    if not lowest_db < highest_db:
-        raise ValueError(f"lowest_db must be below highest_db = {highest_db}, got {lowest_db}")
+    require(lowest_db < highest_db, "lowest_db", lowest_db, f"below highest_db = {highest_db}")
     sigmas = 10 ** (-input_levels(lowest_db, highest_db, num_levels)[::-1] / 20)  # increasing
 
-    def analysis(
-        runs: Mapping[str, Run], key: Key, *, progress: Progress, sharding: Sharding | None = None
-    ) -> dict[str, np.ndarray]:
+    def analysis(runs: Runs, key: Key, *, progress: Progress, sharding: Sharding | None = None) -> Arrays:
         if weights:
             networks, channels = _published(weights.split("+"))
             file = Path(image) if image else files.photograph()
@@ -88,19 +85,22 @@ def analyze(
             networks = {name: run.noise_denoiser for name, run in runs.items()}
             run = next(iter(runs.values()))
             clean, fitted = run.images("test", num_images), run.images(run.subset, num_fit)
-        subjects, normal_law = _subjects(networks, clean, fitted, key)
+        image_key, noise_key, kl_key = jax.random.split(key, 3)
+        subjects, normal_law = _subjects(networks, clean, fitted, image_key)
         advance = counter(progress, len(subjects) * (num_levels + 1))  # curves, and one KL integral each
         arrays: dict[str, Any] = {"names": list(subjects), "exact": [subject.exact for subject in subjects.values()]}
         arrays |= {"sigmas": sigmas, "shape": clean.shape[1:]}
-        options = dict(num_probes=num_probes, sharding=sharding)
+        # all images at a time: XLA's CPU compiler makes convolutions fast outside of loops, and one of one turn is none
+        options = dict(num_probes=num_probes, chunk=num_images, sharding=sharding)
         for name, subject in subjects.items():
             found = []
             for sigma in sigmas:
-                found.append(_values(subject.noise_denoiser, key, subject.clean, sigma, **options))
+                denoiser = at(subject.noise_denoiser, sigma)
+                found.append(_values(denoiser, noise_key, subject.clean, sigma=sigma, **options))
                 advance(name)
             card = identities.card_of(jax.tree.map(lambda *each: jnp.stack(each), *found), sigmas=sigmas)
             arrays |= {f"{name}/{field}": value for field, value in card._asdict().items()}
-        arrays |= _divergences(subjects, normal_law, key, sigmas, advance)
+        arrays |= _divergences(subjects, normal_law, kl_key, sigmas, advance)
         return {quantity: np.asarray(value) for quantity, value in arrays.items()}
 
     return analysis
@@ -118,20 +118,8 @@ def _published(names: list[str]) -> tuple[dict[str, NoiseDenoiser], int]:
     return {title: bind_told(*network) for title, network in loaded.items()}, channels[titles[0]]
 
 
-@functools.partial(jax.jit, static_argnames=("num_probes", "sharding"))
-def _values(
-    noise_denoiser: NoiseDenoiser, key: Key, clean: Array, sigma: Array, *, num_probes: int, sharding: Sharding | None
-) -> identities.CardValues:
-    # all images at a time: a loop of one turn is none, and XLA's CPU compiler makes convolutions fast outside of loops
-    spread = dict(chunk=len(clean), sharding=sharding)
-    return identities.card_values(at(noise_denoiser, sigma), key, clean, sigma=sigma, num_probes=num_probes, **spread)
-
-
-@jax.jit
-def _kl(
-    noise_denoiser: NoiseDenoiser, reference: NoiseDenoiser, key: Key, clean: Array, sigmas: Array
-) -> identities.KLIntegral:
-    return identities.kl_integral(noise_denoiser, reference, key, clean, sigmas=sigmas)
+_values = jax.jit(identities.card_values, static_argnames=("num_probes", "chunk", "sharding"))
+_kl = jax.jit(identities.kl_integral)
 
 
 def _subjects(
@@ -141,7 +129,7 @@ def _subjects(
     subjects = {name: _Subject(denoiser, clean, False) for name, denoiser in networks.items()}
     subjects[FILTER] = _Subject(blind(_smooth), clean, False)
     law = fit_gaussian(fitted)
-    keys = jax.random.split(jax.random.fold_in(key, 1))
+    keys = jax.random.split(key)
     subjects[GAUSSIAN] = _Subject(gaussian(*law), _draw_images(keys[0], len(clean), [law]), True)
     by_contrast = jnp.argsort(fitted.std((1, 2, 3)))
     laws = [fit_gaussian(fitted[part]) for part in jnp.array_split(by_contrast, _COMPONENTS)]
@@ -164,13 +152,9 @@ def _draw_images(key: Key, number: int, laws: list[tuple[Array, Array, Array]]) 
 
 def _smooth(noisy: Array) -> Array:
     """Binomial 3 x 3 filter: (1, 2, 1) / 4 down and right; the border repeats."""
-    for axis in (-3, -2):
-        lead = [(0, 0)] * noisy.ndim
-        lead[axis] = (1, 1)
-        wide, side = jnp.pad(noisy, lead, mode="edge"), noisy.shape[axis]
-        before, middle, after = (jax.lax.slice_in_dim(wide, i, i + side, axis=axis % noisy.ndim) for i in range(3))
-        noisy = (before + 2 * middle + after) / 4
-    return noisy
+    wide = jnp.pad(noisy, [(0, 0)] * (noisy.ndim - 3) + [(1, 1), (1, 1), (0, 0)], mode="edge")
+    down = (wide[..., :-2, :, :] + 2 * wide[..., 1:-1, :, :] + wide[..., 2:, :, :]) / 4
+    return (down[..., :-2, :] + 2 * down[..., 1:-1, :] + down[..., 2:, :]) / 4
 
 
 def _divergences(
@@ -193,16 +177,13 @@ def _divergences(
     others[SHRUNK] = gaussian(mean, _SHRUNK_VARIANCE * eigenvalues, basis)
     arrays: dict[str, Any] = {"kl/names": list(others), "kl/sigmas": fine}
     for name, noise_denoiser in others.items():
-        found = _kl(noise_denoiser, reference, jax.random.fold_in(key, 2), clean, fine)
+        found = _kl(noise_denoiser, reference, key, clean, sigmas=fine)
         arrays |= {f"kl/{name}/{field}": value for field, value in found._asdict().items()}
         advance("KL integral")
-    spectrum = np.asarray(eigenvalues, np.float64)
-
-    def divergence(sigma: float) -> float:
-        ratio = (spectrum + sigma**2) / (_SHRUNK_VARIANCE * spectrum + sigma**2)
-        return float(np.sum(ratio - 1 - np.log(ratio)) / 2)
-
-    variances = (fine**2)[:, None]
-    gains = [law / (law + variances) for law in (spectrum[None], _SHRUNK_VARIANCE * spectrum[None])]
-    integrand = np.sum((gains[0] - gains[1]) ** 2 * (spectrum[None] + variances) / variances, 1)
-    return arrays | {"kl/theory": divergence(fine[0]) - divergence(fine[-1]), "kl/theory_integrand": integrand}
+    noise, spectrum = (fine**2)[:, None], np.asarray(eigenvalues, np.float64)[None]
+    shrunk = _SHRUNK_VARIANCE * spectrum
+    ratio = (spectrum + noise) / (shrunk + noise)
+    divergence = np.sum(ratio - 1 - np.log(ratio), 1) / 2  # at each level
+    apart = spectrum / (spectrum + noise) - shrunk / (shrunk + noise)
+    integrand = np.sum(apart**2 * (spectrum + noise) / noise, 1)
+    return arrays | {"kl/theory": divergence[0] - divergence[-1], "kl/theory_integrand": integrand}

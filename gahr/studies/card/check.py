@@ -1,17 +1,15 @@
 """What the card says: theory beside measurement."""
 
-from collections.abc import Mapping
-
 import numpy as np
 
 from gahr.studies.card.analysis import SHRUNK
 from gahr.studies.shared.measures import mean_and_range
-from gahr.studies.shared.study import AtMost, Check, Estimate, Values, within
+from gahr.studies.shared.study import Arrays, AtMost, Check, Estimate, Limit, Values, within
 
 _SHOWN_DB = (10, 20, 30)  # input PSNRs whose values are in the table
 
 
-def check(arrays: Mapping[str, np.ndarray], *, standard_errors: float | None = None) -> list[Check]:
+def check(arrays: Arrays, *, standard_errors: Limit = None) -> list[Check]:
     """Theory, for an exact denoiser or a bias-free one, beside measurement.
 
     Args:

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from gahr.studies.shared.study import Arrays
 from gahr.studies.shared.style import COLOURS, STYLE
 
 _COLUMNS = 4
@@ -11,7 +12,7 @@ _MARKERS = "os^Dv<>ph*"
 _LABEL = r"noise level $\sigma$"
 
 
-def draw(arrays: Mapping[str, np.ndarray], *, title: str = ""):
+def draw(arrays: Arrays, *, title: str = ""):
     """Figure: mse, tr J and SURE of each denoiser above; slope, asymmetry, bias and KL integrand of all below."""
     import matplotlib.pyplot as plt
 

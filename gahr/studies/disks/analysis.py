@@ -6,7 +6,7 @@ which the paper does not compute, is known here at every noise level.
 """
 
 import functools
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -19,9 +19,10 @@ from gahr.blocks import in_chunks
 from gahr.classical.disk_posterior import Posterior, exact_jacobian, posterior_mean
 from gahr.data import disks
 from gahr.denoiser import at
-from gahr.studies.shared.measures import counter, curve_of_told, denoise, moments_of_told, whole_jacobian
-from gahr.studies.shared.options import input_levels, require_least, require_positive
-from gahr.studies.shared.study import Run
+from gahr.names import require_positive
+from gahr.studies.shared.measures import counter, curve_of_told, denoise, probed_moments, whole_jacobian
+from gahr.studies.shared.options import input_levels, require_least
+from gahr.studies.shared.study import Arrays, Runs
 from gahr.types import Array, Key, Progress, Sharding
 
 DIMENSION = 5  # of the set of disks
@@ -42,7 +43,7 @@ def analyze(
     highest_sigma: float = 10**-0.5,
     num_sigmas: int = 7,
     num_probes: int = 4,
-) -> Callable[..., dict[str, np.ndarray]]:
+) -> Callable:
     """Jacobians at some disks, effective dimension, and PSNR curves of the network and of the exact posterior mean.
 
     Args:
@@ -71,9 +72,7 @@ def analyze(
         raise ValueError(f"lowest_sigma must leave two noise levels up to {_GEOMETRIC_BELOW}, got {lowest_sigma}")
     num_disks = min(num_disks, num_images)
 
-    def analysis(
-        runs: Mapping[str, Run], key: Key, *, progress: Progress, sharding: Sharding | None = None
-    ) -> dict[str, np.ndarray]:
+    def analysis(runs: Runs, key: Key, *, progress: Progress, sharding: Sharding | None = None) -> Arrays:
         (run,) = runs.values()
         size = run.data["size"]
         disk_key, noise_key, probe_key, proposal_key = (jax.random.fold_in(key, part) for part in range(4))
@@ -99,7 +98,7 @@ def analyze(
         found = []
         for level in sigmas:
             noisy = noise.add_noise(noise_key, clean, level)
-            moments = moments_of_told(run.noise_denoiser, probe_key, noisy, level, **probing)
+            moments = probed_moments(at(run.noise_denoiser, level), probe_key, noisy, **probing)
             advance("Jacobian probes")
             found.append(moments._asdict() | {"exact_trace": exact(level).trace})
         arrays |= jax.tree.map(lambda *each: jnp.stack(each, 1), *found)
@@ -149,11 +148,10 @@ def _posteriors(
 ) -> Posterior:
     """The posterior of each of some disks (N, size, size, 1)."""
 
-    def every(rows: tuple) -> Posterior:
-        one = lambda *row: posterior_mean(row[0], sigma, *row[1:], size=size, num_samples=num_samples)
-        return jax.vmap(one)(*rows)
+    def posterior(row: tuple[Array, Key, disks.Parameters]) -> Posterior:
+        return posterior_mean(row[0], sigma, *row[1:], size=size, num_samples=num_samples)
 
-    return in_chunks(every, (noisy, keys, references), chunk=1, sharding=sharding)
+    return in_chunks(jax.vmap(posterior), (noisy, keys, references), chunk=1, sharding=sharding)
 
 
 def require_samples(weight: Array, sigma: Array, num_samples: int) -> None:

@@ -1,24 +1,17 @@
 """What the study of disks says: theory beside measurement."""
 
-from collections.abc import Mapping
-
 import numpy as np
 
 from gahr.analysis import performance
 from gahr.data import disks
 from gahr.studies.disks.analysis import DIMENSION, is_small
 from gahr.studies.shared.measures import mean_and_range
-from gahr.studies.shared.study import Above, AtLeast, Check, Estimate
+from gahr.studies.shared.study import Above, Arrays, AtLeast, Check, Estimate, Limit
 
 _BETWEEN = (20.0, 34.0)  # input PSNRs of the slopes, dB
 
 
-def check(
-    arrays: Mapping[str, np.ndarray],
-    *,
-    overlap: float | None = None,
-    dimension_above: float | None = None,
-) -> list[Check]:
+def check(arrays: Arrays, *, overlap: Limit = None, dimension_above: Limit = None) -> list[Check]:
     """Theory beside measurement.
 
     Args:

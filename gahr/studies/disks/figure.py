@@ -1,17 +1,16 @@
 """The figure of `gahr.studies.disks`."""
 
-from collections.abc import Mapping
-
 import numpy as np
 
-from gahr import metrics
+from gahr.studies.shared.images import draw_stages, draw_vector
+from gahr.studies.shared.study import Arrays
 from gahr.studies.shared.style import COLOURS, STYLE
 
 _NAMES = ("foreground", "background", "radius", "row", "column")
 _NETWORK, _EXACT = COLOURS[:2]
 
 
-def draw(arrays: Mapping[str, np.ndarray], *, title: str = ""):
+def draw(arrays: Arrays, *, title: str = ""):
     """Figure: a disk, its tangent vectors and eigenvectors above; spectrum, overlap, dimension and PSNR below."""
     import matplotlib.pyplot as plt
 
@@ -20,7 +19,9 @@ def draw(arrays: Mapping[str, np.ndarray], *, title: str = ""):
         figure.suptitle(title)
         above, below = figure.subfigures(2, 1, height_ratios=(1, 1.35))
         left, right = above.subfigures(1, 2, width_ratios=(1, 1.9))
-        _draw_images(left, arrays)
+        kinds = {"clean": "clean", "noisy": "noisy", "network": "network", "exact posterior mean": "exact"}
+        stages = {heading: arrays[f"shown_{kind}"] for heading, kind in kinds.items()}
+        draw_stages(left.subplots(2, 2), stages, rf"$\sigma$ = {arrays['sigma']:g}", fontsize=7)
         _draw_vectors(right, arrays)
         (spectrum, overlap), (dimension, psnr) = below.subplots(2, 2)
         _draw_spectrum(spectrum, arrays)
@@ -30,59 +31,40 @@ def draw(arrays: Mapping[str, np.ndarray], *, title: str = ""):
     return figure
 
 
-def _draw_images(figure, arrays: Mapping[str, np.ndarray]) -> None:
-    clean = arrays["shown_clean"]
-    for axes, kind in zip(figure.subplots(2, 2).flat, ("clean", "noisy", "network", "exact"), strict=True):
-        image = arrays[f"shown_{kind}"]
-        axes.imshow(image[..., 0], cmap="gray", vmin=0, vmax=1, interpolation="nearest")
-        axes.set_axis_off()
-        second = rf"$\sigma$ = {float(arrays['sigma']):g}"
-        if kind != "clean":
-            second = f"{float(metrics.psnr(clean, image)):.1f} dB"
-        axes.set_title(f"{'exact posterior mean' if kind == 'exact' else kind}\n{second}", fontsize=7)
-
-
-def _draw_vectors(figure, arrays: Mapping[str, np.ndarray]) -> None:
+def _draw_vectors(figure, arrays: Arrays) -> None:
     shown = arrays["shown"]
     tangents, vectors, values = (arrays[name][shown] for name in ("tangents", "vectors", "shrinkage"))
     rows = figure.subplots(3, len(_NAMES))
-    for axes in rows.flat:
-        axes.set(xticks=[], yticks=[])
-        axes.spines[:].set_visible(False)
     for axes, vector, name, share in zip(rows[0], tangents, _NAMES, arrays["captured"][shown], strict=True):
-        _show(axes, vector, f"{name}\n{100 * share:.1f}%")
+        draw_vector(axes, vector, f"{name}\n{100 * share:.1f}%", fontsize=7, pad=2)
     for k, (axes, vector) in enumerate(zip(rows[1:].flat, vectors, strict=False)):
-        _show(axes, vector, rf"$\lambda_{{{k + 1}}}$ = {values[k]:.2f}")
+        draw_vector(axes, vector, rf"$\lambda_{{{k + 1}}}$ = {values[k]:.2f}", fontsize=7, pad=2)
     for axes, label in zip(rows[:, 0], ("tangents", "eigenvectors 1-5", "6-10"), strict=True):
         axes.set_ylabel(label, fontsize=7)
     figure.suptitle("Tangent vectors, % of their energy in eigenvectors 1-5", fontsize=8)
 
 
-def _show(axes, vector: np.ndarray, heading: str) -> None:
-    limit = np.abs(vector).max() or 1.0
-    axes.imshow(vector[..., 0], cmap="gray", vmin=-limit, vmax=limit, interpolation="nearest")
-    axes.set_title(heading, fontsize=7, pad=2)
+def _draw_both(axes, network: np.ndarray, exact: np.ndarray, *, markers: str = "  ") -> np.ndarray:
+    """Values (disks, k) of the network and the exact posterior against their numbers, which are returned."""
+    numbers = np.arange(1, network.shape[1] + 1)
+    axes.fill_between(numbers, network.min(0), network.max(0), color=_NETWORK, alpha=0.2, lw=0)
+    axes.plot(numbers, network.mean(0), "-", marker=markers[0], ms=2.5, color=_NETWORK, label="network, mean and range")
+    axes.plot(numbers, exact.mean(0), "--", marker=markers[1], ms=2.5, color=_EXACT, label="exact posterior, mean")
+    return numbers
 
 
-def _draw_spectrum(axes, arrays: Mapping[str, np.ndarray]) -> None:
-    numbers = np.arange(1, arrays["shrinkage"].shape[1] + 1)
-    shown, number = arrays["shrinkage"], len(arrays["shrinkage"])
-    axes.fill_between(numbers, shown.min(0), shown.max(0), color=_NETWORK, alpha=0.2, lw=0)
-    axes.plot(numbers, shown.mean(0), "o-", ms=2.5, color=_NETWORK, label=f"network, mean and range of {number} disks")
+def _draw_spectrum(axes, arrays: Arrays) -> None:
+    numbers = _draw_both(axes, arrays["shrinkage"], arrays["exact_shrinkage"], markers="os")
     axes.plot(numbers, arrays["singular_values"].mean(0), ":", color="grey", label="network, singular values, mean")
-    axes.plot(numbers, arrays["exact_shrinkage"].mean(0), "s--", ms=2.5, color=_EXACT, label="exact posterior, mean")
     axes.axvline(5.5, color="black", lw=0.8, ls=":", label="five dimensions")
     axes.axhline(0, color="grey", lw=0.6)
     axes.set(xlabel="number $k$", ylabel=r"eigenvalue $\lambda_k$", xlim=(0.5, 30.5), ylim=(-0.05, None))
-    axes.set_title(rf"Shrinkage, $\sigma$ = {float(arrays['sigma']):g}")
+    axes.set_title(rf"Shrinkage, $\sigma$ = {arrays['sigma']:g}, {len(arrays['shrinkage'])} disks")
     axes.legend(loc="center right", bbox_to_anchor=(1, 0.3))
 
 
-def _draw_overlap(axes, arrays: Mapping[str, np.ndarray]) -> None:
-    numbers = np.arange(1, arrays["held"].shape[1] + 1)
-    axes.fill_between(numbers, arrays["held"].min(0), arrays["held"].max(0), color=_NETWORK, alpha=0.2, lw=0)
-    axes.plot(numbers, arrays["held"].mean(0), color=_NETWORK, label="network, mean and range")
-    axes.plot(numbers, arrays["exact_held"].mean(0), "--", color=_EXACT, label="exact posterior, mean")
+def _draw_overlap(axes, arrays: Arrays) -> None:
+    numbers = _draw_both(axes, arrays["held"], arrays["exact_held"])
     axes.plot(numbers, numbers / len(numbers), ":", color="grey", lw=1, label="chance")
     axes.axvline(5, color="black", lw=0.8, ls=":")
     axes.set(xscale="log", xlabel="number of leading eigenvectors", ylabel="share of the tangent space", ylim=(0, 1.05))
@@ -90,7 +72,7 @@ def _draw_overlap(axes, arrays: Mapping[str, np.ndarray]) -> None:
     axes.legend(loc="center right", bbox_to_anchor=(1, 0.42))
 
 
-def _draw_dimension(axes, arrays: Mapping[str, np.ndarray]) -> None:
+def _draw_dimension(axes, arrays: Arrays) -> None:
     sigmas = arrays["sigmas"]
     for name, style, colour, label in (
         ("trace", "o-", _NETWORK, "network, tr $J$"),
@@ -108,7 +90,7 @@ def _draw_dimension(axes, arrays: Mapping[str, np.ndarray]) -> None:
     axes.legend(loc="center right")
 
 
-def _draw_psnr(axes, arrays: Mapping[str, np.ndarray]) -> None:
+def _draw_psnr(axes, arrays: Arrays) -> None:
     levels, line = arrays["input_psnr"], 10 * np.log10(float(arrays["size"]) ** 2 / 5)
     axes.plot(levels, arrays["network"].mean(0), "o-", ms=2.5, color=_NETWORK, label="network")
     axes.plot(levels, arrays["exact"].mean(0), "s--", ms=2.5, color=_EXACT, label="exact posterior mean")

@@ -14,13 +14,13 @@ import jax.numpy as jnp
 import numpy as np
 
 from gahr.analysis.transition import Interval
-from gahr.studies.shared.study import Estimate, Number, Run
+from gahr.studies.shared.study import Arrays, Estimate, Number, Run, Runs
 from gahr.types import Array
 
 Families = dict[str, dict[int, tuple[Run, Run]]]  # family -> N, which rises -> networks of the subsets a and b
 
 
-def families(runs: Mapping[str, Run]) -> tuple[Families, dict[str, np.ndarray]]:
+def families(runs: Runs) -> tuple[Families, dict[str, np.ndarray]]:
     """Runs by variant and repeat, then by number of training images; and the arrays "families" and "kinds".
 
     Raises:
@@ -50,7 +50,7 @@ def family_arrays(family: str, sizes: Sequence[int], rows: Sequence[Mapping[str,
     return {f"{family}/{quantity}": value for quantity, value in stacked.items()}
 
 
-def repeats(arrays: Mapping[str, np.ndarray]) -> dict[str, list[str]]:
+def repeats(arrays: Arrays) -> dict[str, list[str]]:
     """Families that differ in the repeat alone, by kind."""
     found: dict[str, list[str]] = {}
     for kind, family in zip(arrays["kinds"], arrays["families"], strict=True):
@@ -58,7 +58,7 @@ def repeats(arrays: Mapping[str, np.ndarray]) -> dict[str, list[str]]:
     return found
 
 
-def of_all(arrays: Mapping[str, np.ndarray], names: Sequence[str], quantity: str) -> np.ndarray:
+def of_all(arrays: Arrays, names: Sequence[str], quantity: str) -> np.ndarray:
     """A quantity of several families (R, ...)."""
     return np.stack([arrays[f"{name}/{quantity}"] for name in names])
 
@@ -90,7 +90,7 @@ def heading(kind: str, names: Sequence[str]) -> str:
     return kind if len(names) == 1 else f"{kind} (mean, range of {len(names)})"
 
 
-def draw_against_size(axes, arrays: Mapping[str, np.ndarray], found: Mapping[str, Interval], *, colour: str) -> None:
+def draw_against_size(axes, arrays: Arrays, found: Mapping[str, Interval], *, colour: str) -> None:
     """One curve over the set sizes for each kind, whose intervals (K,) are the bands.
 
     The colour says which quantity it is, line and marker which kind.

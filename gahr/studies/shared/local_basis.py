@@ -1,18 +1,18 @@
 """What studies of bases share: bases at a few images, what is said of them, and figures that set them side by side."""
 
 from collections.abc import Callable, Mapping, Sequence
-from types import MappingProxyType
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from gahr import metrics, noise
+from gahr import noise
 from gahr.analysis import geometry, jacobian
 from gahr.denoiser import as_argument, at
+from gahr.studies.shared.images import draw_stages, draw_vector
 from gahr.studies.shared.measures import curve_of_told, denoise, whole_jacobian
-from gahr.studies.shared.study import Check, Estimate, Number
+from gahr.studies.shared.study import Arrays, Check, Estimate, Number
 from gahr.studies.shared.style import COLOURS, STYLE
 from gahr.types import Array, Key, NoiseDenoiser, Progress, Sharding
 
@@ -92,10 +92,10 @@ def _describe(measure: Measure, matrix: Array, clean: Array, sigma: Array) -> di
     }
 
 
-def localisation(vectors: Array, clean: Array, key: Key, *, where: Array | None = None) -> dict[str, Array]:
+def localisation(vectors: Array, clean: Array, key: Key, *, where: Array) -> dict[str, Array]:
     """Where vectors have their energy: mean share on contours, the same on shifted contours, and mean extent.
 
-    `where` (k,) says which vectors count; all where None.
+    `where` (k,) says which vectors count.
     """
     mask = geometry.contour_mask(clean)
     share = lambda mask: geometry.contour_share(vectors, mask).mean(where=where)
@@ -107,7 +107,7 @@ def localisation(vectors: Array, clean: Array, key: Key, *, where: Array | None 
     }
 
 
-def basis_checks(arrays: Mapping[str, np.ndarray], name: str) -> list[Check]:
+def basis_checks(arrays: Arrays, name: str) -> list[Check]:
     """What is said of every basis: how far from symmetric, and what the two decompositions differ in."""
     eigen, singular = (arrays[f"{name}/{quantity}"] for quantity in ("shrinkage", "singular_values"))
     number, equal = min(_NUM_VECTORS, singular.shape[1]), "equal where symmetric"
@@ -133,12 +133,12 @@ def spread(values: np.ndarray) -> Number:
 
 
 def draw_bases(
-    arrays: Mapping[str, np.ndarray],
+    arrays: Arrays,
     labels: Mapping[str, str],
     draw_third: Callable[[Any], None],
     *,
     title: str = "",
-    note: Mapping[str, str] = MappingProxyType({}),
+    note: Mapping[str, str] | None = None,
 ):
     """Figure: a row of images and leading eigenvectors per network; decay of factors and coefficients, and one panel.
 
@@ -156,43 +156,24 @@ def draw_bases(
         figure.suptitle(title)
         *rows, below = figure.subfigures(len(labels) + 1, 1, height_ratios=[1.55] * len(labels) + [2.7])
         for row, (name, label) in zip(rows, labels.items(), strict=True):
-            _draw_row(row, arrays, name, label + note.get(name, ""))
+            _draw_row(row, arrays, name, label + (note or {}).get(name, ""))
         factors, coefficients, third = below.subplots(1, 3)
         _draw_decay(factors, coefficients, arrays, labels)
         draw_third(third)
     return figure
 
 
-def _draw_row(figure, arrays: Mapping[str, np.ndarray], name: str, label: str) -> None:
+def _draw_row(figure, arrays: Arrays, name: str, label: str) -> None:
     figure.suptitle(f"{label}: image, and leading eigenvectors with their eigenvalues", fontsize=8)
     images, vectors = figure.subfigures(1, 2, width_ratios=(3, 5.4))
     stages = {kind: arrays[f"{name}/{kind}"] for kind in ("clean", "noisy", "denoised")}
-    draw_stages(images, stages, float(arrays[f"{name}/sigma"]), fontsize=7)
+    draw_stages(images.subplots(1, 3), stages, rf"$\sigma$ = {arrays[f'{name}/sigma']:g}", fontsize=7)
     values = arrays[f"{name}/shrinkage"][0]
     for k, axes in enumerate(vectors.subplots(2, _NUM_VECTORS // 2).flat):
         draw_vector(axes, arrays[f"{name}/vectors"][0][k], f"{k + 1}: {values[k]:.2f}", fontsize=6.5, pad=1.5)
 
 
-def draw_stages(figure, stages: Mapping[str, np.ndarray], sigma: float, **title: Any) -> None:
-    """An image clean, noisy and denoised, by these names, with its PSNR; `title` goes to the headings."""
-    clean = stages["clean"]
-    low, high = min(0.0, clean.min()), max(1.0, clean.max())
-    for axes, (kind, image) in zip(figure.subplots(1, len(stages)), stages.items(), strict=True):
-        axes.imshow(image.mean(-1), cmap="gray", vmin=low, vmax=high, interpolation="nearest")
-        axes.set_axis_off()
-        second = rf"$\sigma$ = {sigma:g}" if kind == "clean" else f"{float(metrics.psnr(clean, image)):.1f} dB"
-        axes.set_title(f"{kind}\n{second}", **title)
-
-
-def draw_vector(axes, vector: np.ndarray, heading: str, **title: Any) -> None:
-    """A vector as an image, grey where it is zero; `title` goes to the heading."""
-    limit = np.quantile(np.abs(vector), 0.995)  # a few peaks would leave the rest grey
-    axes.imshow(vector.mean(-1), cmap="gray", vmin=-limit, vmax=limit, interpolation="nearest")
-    axes.set_axis_off()
-    axes.set_title(heading, **title)
-
-
-def _draw_decay(factors, coefficients, arrays: Mapping[str, np.ndarray], labels: Mapping[str, str]) -> None:
+def _draw_decay(factors, coefficients, arrays: Arrays, labels: Mapping[str, str]) -> None:
     for (name, label), colour in zip(labels.items(), COLOURS * len(labels), strict=False):
         get = {kind: arrays[f"{name}/{kind}"].mean(0) for kind in ("shrinkage", "singular_values", "coefficients")}
         numbers = np.arange(1, len(get["shrinkage"]) + 1)
@@ -214,12 +195,10 @@ def _in_bins(numbers: np.ndarray, values: np.ndarray) -> tuple[np.ndarray, np.nd
     return tuple(np.exp([each[part].mean() for part in parts]) for each in (np.log(numbers), logarithms))
 
 
-def draw_curves(
-    axes, levels: np.ndarray, curves: Sequence[tuple[np.ndarray, str, str, str | None]], *, title: str = "Denoising"
-) -> None:
+def draw_curves(axes, levels: np.ndarray, curves: Sequence[tuple[np.ndarray, str, str, str | None]]) -> None:
     """PSNR curves (values, format, colour, label or None) on one pair of axes, with the noisy image's own."""
     for values, style, colour, label in curves:
         axes.plot(levels, values, style, ms=2.5, color=colour, label=label)
     axes.plot(levels, levels, color="grey", lw=0.8, label="noisy image")
-    axes.set(xlabel="input PSNR (dB)", ylabel="output PSNR (dB)", title=title)
+    axes.set(xlabel="input PSNR (dB)", ylabel="output PSNR (dB)", title="Denoising")
     axes.legend()

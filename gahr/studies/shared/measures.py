@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from gahr.analysis import jacobian, performance
-from gahr.analysis.probes import JacobianMoments, jacobian_moments
+from gahr.analysis.probes import jacobian_moments
 from gahr.denoiser import as_argument, at
 from gahr.studies.shared.study import Estimate
 from gahr.types import Array, Denoiser, Key, NoiseDenoiser, Progress, Sharding
@@ -51,24 +51,9 @@ def curve_of_told(
     return performance.psnr_curve(at_levels, key, clean, sigmas=sigmas, chunk=_IMAGES, sharding=sharding).psnr
 
 
-@functools.partial(jax.jit, static_argnames=("num_probes", "sharding"))
-def moments_of_told(
-    noise_denoiser: NoiseDenoiser,
-    key: Key,
-    noisy: Array,
-    sigma: Array,
-    *,
-    num_probes: int,
-    sharding: Sharding | None = None,
-) -> JacobianMoments:
-    """`gahr.analysis.probes.jacobian_moments` of a denoiser that is told sigma."""
-    spread = dict(chunk=_IMAGES, sharding=sharding)
-    return jacobian_moments(at(noise_denoiser, sigma), key, noisy, num_probes=num_probes, **spread)
-
-
-@functools.partial(jax.jit, static_argnames="sharding")
-def _columns(denoiser: Denoiser, noisy: Array, indices: Array, *, sharding: Sharding | None) -> Array:
-    return jacobian.columns(denoiser, noisy, indices, chunk=32, sharding=sharding)
+# compiled once for all denoisers of one kind that are pytrees, such as those of `gahr.denoiser.at`
+probed_moments = jax.jit(jacobian_moments, static_argnames=("num_probes", "chunk", "sharding"))
+_columns = jax.jit(jacobian.columns, static_argnames=("chunk", "sharding"))
 
 
 def whole_jacobian(
@@ -86,5 +71,5 @@ def whole_jacobian(
         if note:
             progress.update(note, start, noisy.size)
         indices = np.arange(part) + min(start, noisy.size - part)
-        rows[indices] = _columns(as_argument(denoiser), noisy, indices, sharding=sharding)
+        rows[indices] = _columns(as_argument(denoiser), noisy, indices, chunk=32, sharding=sharding)
     return jnp.asarray(rows.T)

@@ -14,12 +14,6 @@ def require_least(**found: tuple[float, float]) -> None:
         require(value >= least, name, value, f"at least {least}")
 
 
-def require_positive(**values: float) -> None:
-    """Refuse the first option that is not positive."""
-    for name, value in values.items():
-        require(value > 0, name, value, "positive")
-
-
 def require_files(**names: str) -> None:
     """Refuse the first option whose files, joined by "+", are not there."""
     for option, value in names.items():

@@ -4,6 +4,8 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
+import numpy as np
+
 from gahr.types import Array, Denoiser, NoiseDenoiser
 
 
@@ -28,6 +30,11 @@ class Run(NamedTuple):
     repeat: int = 0  # number of the repetition, with initial values and noise of its own
 
 
+Runs = Mapping[str, Run]
+Arrays = Mapping[str, np.ndarray]  # what an analysis finds, by name
+Limit = float | None  # of a mark; None asks for none
+
+
 class Estimate(NamedTuple):
     """A measured number, and what is known of its error."""
 
@@ -44,7 +51,7 @@ Values = Number | Sequence[Number] | Mapping[str, Number]
 class AtLeast(NamedTuple):
     """Mark that a value must reach; none where the limit is None."""
 
-    limit: float | None
+    limit: Limit
 
     def met(self, value: float) -> bool:
         """Whether a value meets it."""
@@ -77,7 +84,7 @@ class Between(NamedTuple):
         return self.limit[0] <= value <= self.limit[1]
 
 
-def within(margin: float | None, of: float) -> Between:
+def within(margin: Limit, of: float) -> Between:
     """Mark for |value - of| <= margin; none where the margin is None."""
     return Between(None if margin is None else (of - margin, of + margin))
 

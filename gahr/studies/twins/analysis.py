@@ -1,6 +1,6 @@
 """The analysis of `gahr.studies.twins`: samples of pairs of networks, and the training images nearest to them."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
@@ -12,7 +12,7 @@ from gahr.analysis import generalization
 from gahr.sampling import blind, driver
 from gahr.studies.shared.families import families, family_arrays, nearest_size
 from gahr.studies.shared.options import require_least
-from gahr.studies.shared.study import Run
+from gahr.studies.shared.study import Arrays, Runs
 from gahr.types import Array, Key, Progress, Sharding
 
 _NUM_SHOWN = 2  # pairs drawn per N
@@ -44,7 +44,8 @@ def analyze(
       Function (runs with both subsets of each N, key, *, progress, sharding=None) -> those of `families` and arrays
       named "FAMILY/quantity": set_sizes (K,), nearest (K, 2, S), twin (K, S), floor (K,): median similarity of the
       closest pairs of the two sets, patches (K, 2): median similarity of patches of network a's samples to its own
-      and to the other set, steps and diverged (K, 2, S); of the last family images to draw.
+      and to the other set, steps and diverged (K, 2, S); of the last family images to draw. It raises ValueError for
+      networks that are told sigma, of which the sampler knows nothing.
 
     Raises:
       ValueError: an option that cannot be used.
@@ -52,9 +53,10 @@ def analyze(
     require_least(num_samples=(num_samples, 6), max_steps=(max_steps, 1), frame_every=(frame_every, 1))
     sampler = blind.sampler(step_size=step_size, beta=beta, growing=growing, sigma_stop=sigma_stop)
 
-    def analysis(
-        runs: Mapping[str, Run], key: Key, *, progress: Progress, sharding: Sharding | None = None
-    ) -> dict[str, np.ndarray]:
+    def analysis(runs: Runs, key: Key, *, progress: Progress, sharding: Sharding | None = None) -> Arrays:
+        told = [name for name, run in runs.items() if run.denoiser is None]
+        if told:
+            raise ValueError(f"samples are drawn from networks that are not told sigma; told are {', '.join(told)}")
         found, arrays = families(runs)
         arrays["expected_steps"] = expected_steps(1.0, sigma_stop, step_size, beta, growing)
         for family, pairs in found.items():

@@ -1,6 +1,6 @@
 """The numbers of `gahr.studies.twins`, beside theory."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import jax
@@ -9,7 +9,7 @@ import numpy as np
 from gahr.analysis import transition
 from gahr.analysis.transition import Interval
 from gahr.studies.shared.families import estimate, heading, nearest_size, of_all, over_repeats, over_values, repeats
-from gahr.studies.shared.study import Above, AtLeast, Check
+from gahr.studies.shared.study import Above, Arrays, AtLeast, Check, Limit
 
 
 class Summary(NamedTuple):
@@ -20,7 +20,7 @@ class Summary(NamedTuple):
     overtaking: Interval  # N at which twins overtake nearest images; NaN of one size alone
 
 
-def pairs(arrays: Mapping[str, np.ndarray], names: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
+def pairs(arrays: Arrays, names: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
     """Similarities of each pair of samples, to the nearest images and to each other, (R, K, S) over repeats.
 
     The nearest image is sought in each network's own set and the two similarities are averaged: the two samples of a
@@ -29,7 +29,7 @@ def pairs(arrays: Mapping[str, np.ndarray], names: Sequence[str]) -> tuple[np.nd
     return of_all(arrays, names, "nearest").mean(2), of_all(arrays, names, "twin")
 
 
-def summary(arrays: Mapping[str, np.ndarray], names: Sequence[str]) -> Summary:
+def summary(arrays: Arrays, names: Sequence[str]) -> Summary:
     """Medians, share and overtaking N of the repeats of a kind; of one alone with intervals over pairs of samples."""
     sizes, found = arrays[f"{names[0]}/set_sizes"], []
     for nearest, twin in zip(*pairs(arrays, names), strict=True):
@@ -45,11 +45,7 @@ def summary(arrays: Mapping[str, np.ndarray], names: Sequence[str]) -> Summary:
 
 
 def check(
-    arrays: Mapping[str, np.ndarray],
-    *,
-    memorized: float | None = None,
-    twin_at_largest: float | None = None,
-    lead_at_largest: float | None = None,
+    arrays: Arrays, *, memorized: Limit = None, twin_at_largest: Limit = None, lead_at_largest: Limit = None
 ) -> list[Check]:
     """Theory beside measurement; of repeats the mean, which is held to the marks, and the range.
 

@@ -7,6 +7,8 @@ import numpy as np
 
 from gahr.analysis.transition import Interval
 from gahr.studies.shared.families import draw_against_size, draw_legend, looks, of_all, over_values, repeats
+from gahr.studies.shared.images import draw_image
+from gahr.studies.shared.study import Arrays
 from gahr.studies.shared.style import COLOURS, STYLE
 from gahr.studies.twins.check import pairs, summary
 
@@ -19,7 +21,7 @@ _ROWS = {
 }
 
 
-def draw(arrays: Mapping[str, np.ndarray], *, title: str = ""):
+def draw(arrays: Arrays, *, title: str = ""):
     """Figure: samples between their nearest training images, histograms, patch collages, medians against N, and a
     pair that parts; of repeats the histograms of all and the mean and range of the medians.
     """
@@ -40,18 +42,18 @@ def draw(arrays: Mapping[str, np.ndarray], *, title: str = ""):
     return figure
 
 
-def _draw_samples(figure, arrays: Mapping[str, np.ndarray], sizes: np.ndarray) -> None:
+def _draw_samples(figure, arrays: Arrays, sizes: np.ndarray) -> None:
     number = len(arrays[f"shown/{sizes[0]}/sample_a"])
     panels = figure.subplots(len(_ROWS), len(sizes) * number, squeeze=False, gridspec_kw=dict(wspace=0.05, hspace=0.05))
     for row, (kind, words) in zip(panels, _ROWS.items(), strict=True):
         for i, axes in enumerate(row):
-            _show(axes, arrays[f"shown/{sizes[i // number]}/{kind}"][i % number])
+            draw_image(axes, arrays[f"shown/{sizes[i // number]}/{kind}"][i % number], "")
         row[0].set_ylabel(words, fontsize=7)
     for k, size in enumerate(sizes):
         panels[0, k * number].set_title(f"N = {size:,}", fontsize=7, loc="left", pad=3)
 
 
-def _draw_histograms(figure, arrays: Mapping[str, np.ndarray], names: Sequence[str], sizes: np.ndarray) -> None:
+def _draw_histograms(figure, arrays: Arrays, names: Sequence[str], sizes: np.ndarray) -> None:
     bins = np.linspace(0, 1, 41)
     nearest, twin = (np.concatenate(values, -1) for values in pairs(arrays, names))  # (K, samples of all repeats)
     panels = figure.subplots(1, len(sizes), sharey=True, squeeze=False)[0]
@@ -70,7 +72,7 @@ def _draw_histograms(figure, arrays: Mapping[str, np.ndarray], names: Sequence[s
     figure.legend(*panels[0].get_legend_handles_labels(), loc="outside lower center", ncols=2)
 
 
-def _draw_collages(figure, arrays: Mapping[str, np.ndarray]) -> None:
+def _draw_collages(figure, arrays: Arrays) -> None:
     figure.suptitle(
         f"Samples of network a at N = {arrays['collage/set_size']:,}, and put together from the most similar patches "
         "of its own and of the other set",
@@ -79,12 +81,11 @@ def _draw_collages(figure, arrays: Mapping[str, np.ndarray]) -> None:
     for i, part in enumerate(figure.subfigures(1, len(arrays["collage/sample"]), wspace=0.08)):
         panels = part.subplots(1, 3, gridspec_kw=dict(wspace=0.05))
         for axes, kind in zip(panels, ("sample", "own", "other"), strict=True):
-            _show(axes, arrays[f"collage/{kind}"][i])
             similarity = "" if kind == "sample" else f" {arrays[f'collage/{kind}_similarity'][i]:.2f}"
-            axes.set_title(f"{kind}{similarity}", fontsize=6, pad=2)
+            draw_image(axes, arrays[f"collage/{kind}"][i], f"{kind}{similarity}", fontsize=6, pad=2)
 
 
-def _draw_medians(figure, arrays: Mapping[str, np.ndarray]) -> None:
+def _draw_medians(figure, arrays: Arrays) -> None:
     axes, kinds = figure.subplots(), repeats(arrays)
     found = {kind: summary(arrays, names) for kind, names in kinds.items()}
     floor = {kind: over_values(of_all(arrays, names, "floor")) for kind, names in kinds.items()}
@@ -118,22 +119,14 @@ def _draw_overtaking(axes, point: Interval, height: float, look: Mapping[str, An
     axes.set_xlim(left, right)
 
 
-def _show(axes, image: np.ndarray) -> None:
-    axes.imshow(np.clip(image.mean(-1), 0, 1), cmap="gray", vmin=0, vmax=1, interpolation="nearest")
-    axes.set(xticks=[], yticks=[])
-    axes.spines[:].set_visible(False)
-
-
-def _draw_parting(figure, arrays: Mapping[str, np.ndarray], size: int) -> None:
+def _draw_parting(figure, arrays: Arrays, size: int) -> None:
     frames, steps = arrays["parting/frames"], arrays["parting/steps"]
     above, below = figure.subfigures(2, 1, height_ratios=(1, 1.15))
     above.suptitle(f"The pair least alike at N = {size:,}: denoised on the way", fontsize=8)
     panels = above.subplots(2, len(steps), squeeze=False)
     for row, network, images in zip(panels, ("a", "b"), frames, strict=True):
         for axes, image, step in zip(row, images, steps, strict=True):
-            _show(axes, image)
-            if network == "a":
-                axes.set_title(f"{step}", fontsize=6, pad=2)
+            draw_image(axes, image, f"{step}" if network == "a" else "", fontsize=6, pad=2)
         row[0].set_ylabel(network, fontsize=7, rotation=0, labelpad=6)
     axes = below.subplots()
     axes.plot(steps, arrays["parting/similarity"], "o-", ms=3, color=_TWIN, label="similarity of the two")
