@@ -95,24 +95,19 @@ def test_images_of_a_file_are_scaled_split_and_resized(small_set):
     whole, half = of(small_set), of(small_set, size=8)
     assert (whole.shape, half.shape, whole.sizes) == ((16, 16, 1), (8, 8, 1), {"a": 25, "b": 25, "test": 10})
     assert whole.digest == f"faces.npy sha256:{files.read_set(small_set).digest}"
-    index = np.arange(25)
-    for subset, size, expected in (
-        ("test", 10, pixels[index % 10]),
-        ("a", 25, pixels[10:35]),
-        ("b", 25, pixels[:34:-1]),
-        ("b", 1, np.repeat(pixels[-1:], 25, 0)),
-    ):
-        np.testing.assert_allclose(whole.take(index, subset=subset, set_size=size), expected, atol=1e-7)
+    for subset, expected in (("test", pixels[:10]), ("a", pixels[10:35]), ("b", pixels[:34:-1])):
+        index = np.arange(whole.sizes[subset])
+        np.testing.assert_allclose(whole.take(index, whole.subsets[subset]), expected, atol=1e-7)
     blocks = pixels.reshape(60, 8, 2, 8, 2, 1).mean((2, 4))
-    assert np.abs(half.take(index, subset="a", set_size=25) - blocks[10:35]).max() < 0.51 / 255
+    assert np.abs(half.take(np.arange(25), half.subsets["a"]) - blocks[10:35]).max() < 0.51 / 255
 
 
 def test_the_images_of_a_file_are_held_once_and_no_part_of_compiled_code(small_set):
     one, other = (of(small_set, split="random", num_test=number) for number in (10, 20))
     assert one.take.args[0] is other.take.args[0]
     held = jax.tree.map(jax.numpy.asarray, one.take)
-    take = jax.jit(lambda take, index: take(index, subset="a", set_size=20))
-    np.testing.assert_array_equal(take(held, np.arange(3)), one.take(np.arange(3), subset="a", set_size=20))
+    take = jax.jit(lambda take, index: take(index, one.subsets["a"]))
+    np.testing.assert_array_equal(take(held, np.arange(3)), one.take(np.arange(3), one.subsets["a"]))
     text = take.lower(held, np.arange(3)).as_text()
     assert "tensor<60x16x16x1xui8>" in text
     assert not [line for line in text.splitlines() if "constant" in line and "60x16x16" in line]
@@ -142,7 +137,7 @@ def test_people_are_in_one_subset_only(tmp_path):
     person = {image.tobytes(): label for image, label in zip(pixels, groups, strict=True)}
     seen = []
     for subset, size in made.sizes.items():
-        images = np.asarray(made.take(np.arange(size), subset=subset, set_size=size))
+        images = np.asarray(made.take(np.arange(size), made.subsets[subset]))
         seen.append({person[np.rint(255 * image).astype(np.uint8).tobytes()] for image in images})
     assert sum(map(len, seen)) == len(set.union(*seen)) == 12
     assert made.sizes["test"] in (9, 10)  # two people, of five images or four

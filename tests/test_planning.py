@@ -5,6 +5,7 @@ import re
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import pytest
 from test_config import get_config
 
@@ -28,6 +29,19 @@ def refusal(config, workdir):
     except ValueError as error:
         return str(error)
     return ""
+
+
+def test_a_subset_or_size_that_is_not_there_is_refused_alike_for_sets_made_and_held(tmp_path):
+    np.save(tmp_path / "set.npy", np.zeros((9, 16, 16), np.uint8))
+    file = dict(name="file", path=str(tmp_path / "set.npy"), size=16, num_test=3)
+    for data, largest in (({}, 2**30), (file, 3)):
+        message = rf"set_size of subset b must be a whole number from 1 to {largest}, got {{}}"
+        cases = [("b", size, message.format(size)) for size in (0, -1, largest + 1, 2.5)]
+        cases.append(("tset", 3, r"unknown subset 'tset'; did you mean test\? \(allowed: a, b, test\)"))
+        for subset, size, expected in cases:
+            run = get_config("scale=smoke").runs.alpha3.to_dict() | dict(subset=subset, set_size=size)
+            with pytest.raises(ValueError, match=expected):
+                build.build(run | dict(data=data or run["data"]), "alpha3", seed=0)
 
 
 def test_a_field_that_does_not_fit_is_refused_and_named(tmp_path):

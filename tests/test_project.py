@@ -26,7 +26,7 @@ def test_the_example_of_the_readme_measures_on_images_the_network_has_not_seen(t
     exec("\n".join(lines), names)
     config = runpy.run_path(str(ROOT / "configs" / "calpha.py"))["get_config"]("alpha=3,scale=laptop")
     run = experiment.plan(config, tmp_path).runs["alpha3"]
-    training = run.dataset.take(np.arange(16), subset=run.subset, set_size=run.set_size)
+    training = run.dataset.take(np.arange(16), run.dataset.subsets["a"])
     clean = np.asarray(names["clean"])
     assert clean.shape == training.shape
     assert not np.any(np.all(np.isclose(clean[:, None], training[None], atol=1e-3), (2, 3, 4)))

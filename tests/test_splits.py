@@ -14,42 +14,29 @@ def sample(key):
     return jax.random.uniform(key, (2, 2, 1))
 
 
-def make(index, subset, set_size):
-    return np.asarray(splits.images(sample, KEY, jnp.asarray(index), subset=subset, set_size=set_size))
+def make(index, subset):
+    return np.asarray(splits.images(sample, KEY, jnp.asarray(index), splits.STARTS[subset]))
 
 
 def test_the_three_subsets_share_no_image():
-    images = np.concatenate([make(np.arange(500), subset, 500) for subset in ("a", "b", "test")])
+    images = np.concatenate([make(np.arange(500), subset) for subset in ("a", "b", "test")])
     assert len(np.unique(images.reshape(1500, -1), axis=0)) == 1500
 
 
 def test_the_largest_subset_ends_before_the_next_begins():
-    last = make([2**30 - 1], "a", 2**30)
-    assert not np.array_equal(last, make([0], "b", 2**30))
-    assert not np.array_equal(make([2**30 - 1], "b", 2**30), make([0], "test", 2**30))
+    last = make([2**30 - 1], "a")
+    assert not np.array_equal(last, make([0], "b"))
+    assert not np.array_equal(make([2**30 - 1], "b"), make([0], "test"))
     np.testing.assert_array_equal(last[0], sample(jax.random.fold_in(KEY, 2**30 - 1)))
 
 
-def test_sets_are_nested_wrap_around_and_come_in_the_order_asked_for():
+def test_sets_are_nested_and_come_in_the_order_asked_for():
     for subset in ("a", "b", "test"):
-        larger = make([0, 1, 2], subset, 10)
-        np.testing.assert_array_equal(make([0, 1, 2], subset, 3), larger)
-        np.testing.assert_array_equal(make([5, 3, 7], subset, 3), larger[[2, 0, 1]])
-    other = splits.images(sample, jax.random.key(1), jnp.arange(3), subset="test", set_size=5)
+        larger = make(np.arange(10), subset)
+        np.testing.assert_array_equal(make([0, 1, 2], subset), larger[:3])
+        np.testing.assert_array_equal(make([2, 0, 1], subset), larger[[2, 0, 1]])
+    other = splits.images(sample, jax.random.key(1), jnp.arange(10), splits.STARTS["test"])
     assert np.abs(other - larger).min() > 0
-
-
-def test_a_subset_or_size_that_is_not_there_is_refused_alike_for_sets_made_and_held():
-    pixels, numbers = np.zeros((9, 2, 2, 1), np.uint8), splits.of_files(9, num_test=3, key=KEY)
-    held = lambda subset, size: splits.gather(pixels, numbers, jnp.arange(1), subset=subset, set_size=size)
-    for function, largest in ((lambda subset, size: make([0], subset, size), 2**30), (held, 3)):
-        with pytest.raises(ValueError, match=r"unknown subset 'tset'; did you mean test\? \(allowed: a, b, test\)"):
-            function("tset", 3)
-        for size in (0, -1, largest + 1, 2.5):
-            with pytest.raises(
-                ValueError, match=f"set_size of subset b must be a whole number from 1 to {largest}, got"
-            ):
-                function("b", size)
 
 
 def test_halves_are_counted_from_the_ends_of_the_order_that_the_key_chooses():

@@ -8,15 +8,16 @@ import jax
 from jax.tree_util import Partial
 
 from gahr.data import splits
-from gahr.types import Array, Key
+from gahr.types import Array, Key, PyTree, with_options
 
 
 class Dataset(NamedTuple):
     """A set of images in disjoint subsets."""
 
     shape: tuple[int, int, int]  # (H, W, C)
-    sizes: Mapping[str, int]  # subset -> largest set_size
-    take: Partial  # (index (N,), *, subset, set_size) -> images (N, H, W, C); a pytree whose leaves are what is held
+    sizes: Mapping[str, int]  # subset -> largest set_size; a set of N images is the first N of its subset
+    subsets: Mapping[str, PyTree]  # subset -> what `take` is told of it
+    take: Partial  # (index (N,), of `subsets`) -> images (N, H, W, C); a pytree whose leaves are what is held
     digest: str | None  # name and hash of the file; None for sets that are made
 
 
@@ -28,8 +29,8 @@ def synthetic(sample: Callable[..., Array]) -> Callable[..., Dataset]:
 
     @functools.wraps(sample)
     def factory(key: Key, **options: object) -> Dataset:
-        one = functools.partial(sample, **options)
-        take = Partial(functools.partial(splits.images, one), key)
-        return Dataset(jax.eval_shape(one, key).shape, splits.SIZES, take, None)
+        one = with_options(sample, **options)
+        shape = jax.eval_shape(one, key).shape
+        return Dataset(shape, splits.SIZES, splits.STARTS, Partial(splits.images, one, key), None)
 
     return factory

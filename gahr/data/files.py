@@ -146,7 +146,7 @@ def dataset(
         raise ValueError(f"split cannot be group, since {path} holds no groups; it can be random or order")
     numbers = splits.of_files(len(pixels), num_test=num_test, key=key, groups=groups, shuffle=split != "order")
     sizes = {name: len(held) for name, held in numbers.items()}
-    return Dataset(pixels.shape[1:], sizes, Partial(splits.gather, pixels, numbers), found)
+    return Dataset(pixels.shape[1:], sizes, numbers, Partial(splits.gather, pixels), found)
 
 
 @functools.lru_cache(maxsize=2)

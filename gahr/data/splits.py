@@ -1,21 +1,21 @@
 """Disjoint subsets of an endless set, whose image i is `sample(fold_in(data_key, i))`, and of a finite one."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from gahr.names import pick, require_whole
+from gahr.names import require_whole
 from gahr.types import Array, Key
 
 _CAPACITY = 2**30  # images per subset; fold_in takes an unsigned 32-bit number
-_START = {"a": 0, "b": _CAPACITY, "test": 2 * _CAPACITY}
-SIZES = dict.fromkeys(_START, _CAPACITY)
+SIZES = dict.fromkeys(("a", "b", "test"), _CAPACITY)
+STARTS = {name: np.uint32(i * _CAPACITY) for i, name in enumerate(SIZES)}
 
 
-def images(sample: Callable[[Key], Array], key: Key, index: Array, *, subset: str, set_size: int) -> Array:
-    """Images number `index` of a subset, made where they are asked for.
+def images(sample: Callable[[Key], Array], key: Key, index: Array, start: Array) -> Array:
+    """Images number `index` of a subset of an endless set, made where they are asked for.
 
     Subsets `a` and `b` are disjoint training sets, `test` is disjoint from both. A set of N images is the first
     N of its subset, so smaller sets are nested in larger ones.
@@ -23,45 +23,28 @@ def images(sample: Callable[[Key], Array], key: Key, index: Array, *, subset: st
     Args:
       sample: function key -> image (H, W, C).
       key: key of the whole image set (the same for all its subsets).
-      index: image numbers (N,), below `set_size`; larger numbers wrap around.
-      subset: "a", "b" or "test".
-      set_size: number of distinct images in the subset, at most 2^30.
+      index: image numbers (N,) within the subset, below 2^30.
+      start: number of the subset's first image, of `STARTS`.
 
     Returns:
       Images (N, H, W, C) in [0, 1].
-
-    Raises:
-      ValueError: unknown subset, or a set size that is not between 1 and 2^30.
     """
-    number = _number(index, SIZES, subset, set_size) + jnp.uint32(_START[subset])
+    number = jnp.asarray(index, jnp.uint32) + start
     return jax.vmap(lambda i: sample(jax.random.fold_in(key, i)))(number)
 
 
-def gather(pixels: Array, numbers: Mapping[str, Array], index: Array, *, subset: str, set_size: int) -> Array:
+def gather(pixels: Array, index: Array, numbers: Array) -> Array:
     """Images number `index` of a subset of a finite set; `images` for sets that are held and not made.
 
     Args:
       pixels: all images, uint8 (M, H, W, C); these and the next are arrays of JAX or of numpy.
-      numbers: subset -> which images of `pixels` it holds, as of `of_files`.
-      index: image numbers (N,), below `set_size`; larger numbers wrap around.
-      subset: "a", "b" or "test".
-      set_size: number of images of the subset that are used, the first.
+      index: image numbers (N,) within the subset.
+      numbers: which images of `pixels` the subset holds, as of `of_files`.
 
     Returns:
       Images (N, H, W, C) in [0, 1].
-
-    Raises:
-      ValueError: unknown subset, or a set size above what it holds.
     """
-    sizes = {name: len(held) for name, held in numbers.items()}
-    number = _number(index, sizes, subset, set_size)
-    return jnp.asarray(pixels)[jnp.asarray(numbers[subset])[number]].astype(jnp.float32) / 255
-
-
-def _number(index: Array, sizes: Mapping[str, int], subset: str, set_size: int) -> Array:
-    """Image numbers wrapped around at the set size, which must be one that the subset has."""
-    require_whole(f"set_size of subset {subset}", set_size, most=pick("subset", sizes, subset))
-    return jnp.asarray(index, jnp.uint32) % jnp.uint32(set_size)
+    return jnp.asarray(pixels)[jnp.asarray(numbers)[index]].astype(jnp.float32) / 255
 
 
 def of_files(

@@ -19,7 +19,7 @@ from gahr.experiment.networks import load_network
 from gahr.experiment.planning import Plan, PlannedStudy, plan
 from gahr.experiment.progress import Progress
 from gahr.studies.shared.study import Check, Run
-from gahr.types import Array
+from gahr.types import Array, PyTree
 
 
 def study(config: Mapping, workdir: Path, *, progress: Progress | None = None) -> list[Check]:
@@ -89,17 +89,18 @@ def _stored_analysis(each: PlannedStudy) -> dict[str, np.ndarray] | None:
     return arrays if options == _options(each) else None
 
 
+@jax.jit
+def _take(take: Partial, index: Array, subset: PyTree) -> Array:
+    return take(index, subset)
+
+
 def _run(planned: Plan, name: str) -> Run:
     parts = planned.runs[name]
-    take = hosts.replicated(parts.dataset.take)
-
-    @functools.partial(jax.jit, static_argnames=("subset", "set_size"))
-    def make(take: Partial, index: Array, *, subset: str, set_size: int) -> Array:
-        return take(index, subset=subset, set_size=set_size)
+    take, subsets = hosts.replicated((parts.dataset.take, parts.dataset.subsets))
+    sizes = parts.dataset.sizes | {parts.section["subset"]: parts.section["set_size"]}
 
     def images(subset: str, number: int) -> Array:
-        size = parts.set_size if subset == parts.subset else min(number, parts.dataset.sizes[subset])
-        return make(take, jnp.arange(min(number, size)), subset=subset, set_size=size)
+        return _take(take, jnp.arange(min(number, sizes[subset])), subsets[subset])
 
     model, variables = load_network(planned.workdir, run=name)
     variables = hosts.replicated(variables)

@@ -1,5 +1,6 @@
 """The training loop around a pure step: compile once, log, checkpoint, resume, stop."""
 
+import functools
 import time
 from collections.abc import Callable
 
@@ -98,7 +99,12 @@ def fit(
 
 def compile_step(train_step: Partial, state: TrainState, key: Key) -> jax.stages.Compiled:
     """The compiled function (train_step, state, key) -> (state, metrics), which reuses the memory of the state."""
-    return jax.jit(lambda step, state, key: step(state, key), donate_argnums=1).lower(train_step, state, key).compile()
+    return _step.lower(train_step, state, key).compile()
+
+
+@functools.partial(jax.jit, donate_argnums=1)
+def _step(train_step: Partial, state: TrainState, key: Key) -> tuple[TrainState, dict]:
+    return train_step(state, key)
 
 
 class _Log:

@@ -101,11 +101,10 @@ def states(planned: Plan) -> list[str]:
     """How far runs are, as a table: a row for each variant, repeat and number of images, a column for each subset."""
     rows: dict[str, dict[str, str]] = {}
     for name, parts in planned.runs.items():
-        share, repeat = planned.share_done(name), parts.section["repeat"]
-        row = ", ".join(
-            filter(None, [parts.section["variant"], f"repeat {repeat}" * bool(repeat), f"N = {parts.set_size:,}"])
-        )
-        rows.setdefault(row, {})[parts.subset] = "trained" if share >= 1 else f"{share:.0%}" if share else "-"
+        run, share = parts.section, planned.share_done(name)
+        repeat = f"repeat {run['repeat']}" if run["repeat"] else ""
+        row = ", ".join(filter(None, [run["variant"], repeat, f"N = {run['set_size']:,}"]))
+        rows.setdefault(row, {})[run["subset"]] = "trained" if share >= 1 else f"{share:.0%}" if share else "-"
     columns = list(dict.fromkeys(column for row in rows.values() for column in row))
     width = max(map(len, rows)) + 2
     lines = ["".ljust(width) + "".join(column.rjust(9) for column in columns)]
