@@ -14,8 +14,6 @@ from importlib import metadata
 from pathlib import Path
 from typing import IO, Any
 
-import jax
-
 from gahr.experiment import upgrade
 
 _PACKAGES = ("gahr", "jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy", "ml-collections", "matplotlib")
@@ -93,6 +91,8 @@ def drop_json_lines_after(path: Path, step: int) -> None:
 
 def describe_machine() -> dict:
     """Versions, devices and command, for config.json."""
+    import jax  # slow, and needed for nothing else here
+
     return {
         "command": sys.argv,
         "python": platform.python_version(),
@@ -181,7 +181,9 @@ def _differences(before: dict, now: dict) -> list[str]:
     ]
 
 
-def _by_path(tree: dict) -> dict[str, Any]:
+def _by_path(tree: dict, prefix: str = "") -> dict[str, Any]:
     """Values of nested dictionaries by names such as "runs.alpha3.subset"."""
-    leaves = jax.tree.leaves_with_path(tree, is_leaf=lambda value: not isinstance(value, dict))
-    return {jax.tree_util.keystr(path, simple=True, separator="."): value for path, value in leaves}
+    found: dict[str, Any] = {}
+    for name, value in tree.items():
+        found |= _by_path(value, f"{prefix}{name}.") if isinstance(value, dict) else {prefix + name: value}
+    return found

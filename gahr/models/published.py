@@ -121,7 +121,9 @@ def _without_shifts(state: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
 
 
 def _network(state: Mapping[str, np.ndarray], first_relu: bool | None) -> tuple[nn.Module, PyTree]:
-    layout = _layout(state)
+    layout = next((layout for layout in _LAYOUTS if any(key.startswith(layout.starts) for key in state)), None)
+    if layout is None:
+        raise ValueError(f"no known network has the keys {_listing(list(state))}")
     depth = layout.depth(state)
     names = layout.names(depth)
     _check_keys(state, names)
@@ -138,13 +140,6 @@ def _network(state: Mapping[str, np.ndarray], first_relu: bool | None) -> tuple[
     _check_shapes(model, channels, names, state)
     variables = {name: _from_published(name, key, state[key]) for name, key in names.items()}
     return model, unflatten_dict(variables, sep="/")
-
-
-def _layout(keys: Iterable[str]) -> _Layout:
-    for layout in _LAYOUTS:
-        if any(key.startswith(layout.starts) for key in keys):
-            return layout
-    raise ValueError(f"no known network has the keys {_listing(list(keys))}")
 
 
 def _check_keys(keys: Iterable[str], names: Mapping[str, str]) -> None:
