@@ -23,21 +23,16 @@ _SHORT = dict(
     objective=dict(law="log_uniform", weighting="inverse_variance", sigma_min=0.01),
     optim=dict(schedule="cosine"),
 )
-_RECIPES = {
-    "paper": {},
-    "gpu": dict(objective=_SHORT["objective"], optim=_SHORT["optim"] | dict(batch_size=128, num_steps=20_000)),
-    "laptop": dict(
-        size=32,
-        model=dict(features=16),
-        objective=_SHORT["objective"],
-        optim=_SHORT["optim"] | dict(batch_size=32, num_steps=4_000, peak=2e-3),
+_RECIPES = {  # scale -> changes to the published recipe, one after the other
+    "paper": (),
+    "gpu": (_SHORT, dict(optim=dict(batch_size=128, num_steps=20_000))),
+    "laptop": (
+        _SHORT,
+        dict(size=32, model=dict(features=16), optim=dict(batch_size=32, num_steps=4_000, peak=2e-3)),
     ),
-    "smoke": dict(
-        size=16,
-        set_size=64,
-        model=dict(features=8),
-        objective=_SHORT["objective"],
-        optim=_SHORT["optim"] | dict(batch_size=8, num_steps=20, peak=2e-3),
+    "smoke": (
+        _SHORT,
+        dict(size=16, set_size=64, model=dict(features=8), optim=dict(batch_size=8, num_steps=20, peak=2e-3)),
     ),
 }
 _DEPTHS = {  # network -> field of its depth, and the depth at each scale
@@ -80,10 +75,9 @@ def base(
       ValueError: unknown scale or model.
     """
     scale, reason = choose_scale(scale)
-    recipe = {
-        name: value | _RECIPES[scale].get(name, {}) if isinstance(value, dict) else _RECIPES[scale].get(name, value)
-        for name, value in _PAPER.items()
-    }
+    recipe = dict(_PAPER)
+    for change in _RECIPES[scale]:
+        recipe |= {name: recipe[name] | new if isinstance(new, dict) else new for name, new in change.items()}
     if num_steps is not None and scale == "laptop":
         recipe["optim"] = recipe["optim"] | dict(num_steps=num_steps)
     depth, depths = pick("model", _DEPTHS, model)

@@ -1,5 +1,6 @@
 """Training: a state, a pure step from one state to the next, and the optimizers with their learning rates."""
 
+import functools
 import inspect
 import math
 from collections.abc import Callable
@@ -106,7 +107,13 @@ def learning_rate(*, schedule: str = "halving", peak: float = 1e-3, num_steps: i
     require_whole("num_steps", num_steps)
     require(is_number(peak) and 0 < peak < 2.0**128, "peak", peak, "positive and finite in float32")
     require(is_number(warmup) and 0 <= warmup < num_steps, "warmup", warmup, f"from 0 to below num_steps = {num_steps}")
-    rate = pick("schedule", SCHEDULES, schedule)(peak, max(1, num_steps - warmup))
+    return _rate(pick("schedule", SCHEDULES, schedule), peak, num_steps, warmup)
+
+
+@functools.lru_cache
+def _rate(schedule: Callable, peak: float, num_steps: int, warmup: int) -> optax.Schedule:
+    """Equal arguments give one and the same function, so that what is compiled for it serves again; below, too."""
+    rate = schedule(peak, max(1, num_steps - warmup))
     if not warmup:
         return rate
     return optax.join_schedules([optax.linear_schedule(0.0, peak, warmup), rate], [warmup])
@@ -124,6 +131,7 @@ class Recipe(NamedTuple):
 def _recipe(optimizer: Callable) -> Callable[..., Recipe]:
     """Function that makes a Recipe, whose keyword arguments are those below and the numbers and switches of optax."""
     parameters = inspect.signature(optimizer).parameters.values()
+    made = functools.lru_cache(optimizer)
     own = {p.name: p.replace(kind=p.KEYWORD_ONLY) for p in parameters if isinstance(p.default, float | bool)}
 
     def recipe(
@@ -146,7 +154,7 @@ def _recipe(optimizer: Callable) -> Callable[..., Recipe]:
             else:
                 require(is_number(value) and 0 <= value < math.inf, name, value, "finite and not negative")
         rate = learning_rate(schedule=schedule, peak=peak, num_steps=num_steps, warmup=warmup)
-        return Recipe(optimizer(rate, **options), batch_size, num_steps, average)
+        return Recipe(made(rate, **options), batch_size, num_steps, average)
 
     shared = [p for p in inspect.signature(recipe).parameters.values() if p.kind is p.KEYWORD_ONLY]
     recipe.__signature__ = inspect.Signature([*shared, *own.values()], return_annotation=Recipe)

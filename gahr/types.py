@@ -1,10 +1,13 @@
 """Shared vocabulary. Images are (..., H, W, C) float32 with intensities in [0, 1]."""
 
+import dataclasses
 import inspect
 from collections.abc import Callable
 from typing import Any, Protocol
 
 import jax
+import numpy as np
+from jax.tree_util import Partial
 
 Array = jax.Array
 Key = jax.Array  # typed key of jax.random.key
@@ -18,6 +21,25 @@ NoiseDenoiser = Callable[[Array, Array], Array]  # (noisy, sigma) -> estimate of
 def is_told(network: Any) -> bool:
     """Whether a network is told sigma: its call is (noisy, sigma, *, train), and not (noisy, *, train)."""
     return "sigma" in inspect.signature(type(network).__call__).parameters
+
+
+def with_options(function: Callable, *arguments: PyTree, **options: Any) -> Partial:
+    """A pytree of function, first arguments and options; equal ones compile once.
+
+    Arguments and arrays among the options are leaves, the other options compare by value.
+    """
+    arrays = {name: value for name, value in options.items() if isinstance(value, jax.Array | np.ndarray)}
+    static = tuple((name, value) for name, value in options.items() if name not in arrays)
+    return Partial(_WithOptions(function, static), *arguments, **arrays)
+
+
+@dataclasses.dataclass(frozen=True)
+class _WithOptions:
+    function: Callable
+    options: tuple[tuple[str, Any], ...]
+
+    def __call__(self, *arguments: Any, **arrays: Any) -> Any:
+        return self.function(*arguments, **dict(self.options), **arrays)
 
 
 class Progress(Protocol):

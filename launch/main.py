@@ -68,10 +68,13 @@ def _use_compile_cache() -> None:
     jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
 
 
-def _join_others(hosts) -> None:
+def _join_others() -> None:
+    """Make this process one of several, before any other use of JAX; what is None comes from the environment."""
+    import jax
+
     others = {"coordinator": _COORDINATOR.value, "num_processes": _NUM_PROCESSES.value, "process_id": _PROCESS_ID.value}
     if _DISTRIBUTED.value:
-        hosts.join(**others)
+        jax.distributed.initialize(*others.values())
     elif given := [name for name, value in others.items() if value is not None]:
         raise ValueError(f"--{given[0]} belongs to --distributed")
 
@@ -105,7 +108,7 @@ def main(argv: list[str]) -> None:
     from gahr.experiment import estimate, hosts, report
     from gahr.experiment.progress import Interrupted, Progress
 
-    _join_others(hosts)
+    _join_others()
     workdir = _workdir()
     with Progress(_PROGRESS.value if hosts.is_first() else "off") as progress:
         _listen_for_stops(progress)

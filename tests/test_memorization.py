@@ -2,6 +2,7 @@
 
 import functools
 import json
+import re
 
 import jax
 import jax.numpy as jnp
@@ -256,3 +257,15 @@ def test_marks_are_asked_for_at_the_set_sizes_they_were_set_for(set_sizes, trans
     for scale in ("laptop", "gpu", "paper"):
         study = config(f"scale={scale}").study
         assert (len(study.transition.marks), len(study.twins.marks)) == (3, 3)
+
+
+def test_runs_of_one_network_and_image_set_share_what_is_compiled(tmp_path, caplog):
+    planned = config("scale=smoke")
+    for run in planned.runs.values():
+        run.optim.num_steps = 1
+    with jax.log_compiles():
+        experiment.train(planned, tmp_path, only="*_n4_?")
+        caplog.clear()
+        experiment.train(planned, tmp_path)  # another number of images
+    assert "Finished tracing" in caplog.text
+    assert re.findall(r"Compiling jit\((.*?)\)", caplog.text) == []

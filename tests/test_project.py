@@ -24,7 +24,7 @@ def test_the_example_of_the_readme_measures_on_images_the_network_has_not_seen(t
     names = {}
     exec("\n".join(lines), names)
     run = experiment.plan(get_config("alpha=3,scale=laptop"), tmp_path).runs["alpha3"]
-    training = run.dataset.take(np.arange(16), subset=run.subset, set_size=run.set_size)
+    training = run.dataset.take(np.arange(16), subset=run.section["subset"], set_size=run.section["set_size"])
     clean = np.asarray(names["clean"])
     assert clean.shape == training.shape
     assert not np.any(np.all(np.isclose(clean[:, None], training[None], atol=1e-3), (2, 3, 4)))

@@ -8,7 +8,7 @@ import jax
 from jax.tree_util import Partial
 
 from gahr.data import splits
-from gahr.types import Array, Key
+from gahr.types import Array, Key, with_options
 
 
 class Dataset(NamedTuple):
@@ -28,8 +28,7 @@ def synthetic(sample: Callable[..., Array]) -> Callable[..., Dataset]:
 
     @functools.wraps(sample)
     def factory(key: Key, **options: object) -> Dataset:
-        one = functools.partial(sample, **options)
-        take = Partial(functools.partial(splits.images, one), key)
-        return Dataset(jax.eval_shape(one, key).shape, splits.SIZES, take, None)
+        one = with_options(sample, **options)
+        return Dataset(jax.eval_shape(one, key).shape, splits.SIZES, Partial(splits.images, one, key), None)
 
     return factory

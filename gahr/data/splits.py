@@ -14,7 +14,7 @@ _START = {"a": 0, "b": _CAPACITY, "test": 2 * _CAPACITY}
 SIZES = dict.fromkeys(_START, _CAPACITY)
 
 
-def images(sample: Callable[[Key], Array], key: Key, index: Array, *, subset: str, set_size: int) -> Array:
+def images(sample: Callable[[Key], Array], key: Key, index: Array, *, subset: str, set_size: int | Array) -> Array:
     """Images number `index` of a subset, made where they are asked for.
 
     Subsets `a` and `b` are disjoint training sets, `test` is disjoint from both. A set of N images is the first
@@ -37,7 +37,7 @@ def images(sample: Callable[[Key], Array], key: Key, index: Array, *, subset: st
     return jax.vmap(lambda i: sample(jax.random.fold_in(key, i)))(number)
 
 
-def gather(pixels: Array, numbers: Mapping[str, Array], index: Array, *, subset: str, set_size: int) -> Array:
+def gather(pixels: Array, numbers: Mapping[str, Array], index: Array, *, subset: str, set_size: int | Array) -> Array:
     """Images number `index` of a subset of a finite set; `images` for sets that are held and not made.
 
     Args:
@@ -58,10 +58,12 @@ def gather(pixels: Array, numbers: Mapping[str, Array], index: Array, *, subset:
     return jnp.asarray(pixels)[jnp.asarray(numbers[subset])[number]].astype(jnp.float32) / 255
 
 
-def _number(index: Array, sizes: Mapping[str, int], subset: str, set_size: int) -> Array:
-    """Image numbers wrapped around at the set size, which must be one that the subset has."""
-    require_whole(f"set_size of subset {subset}", set_size, most=pick("subset", sizes, subset))
-    return jnp.asarray(index, jnp.uint32) % jnp.uint32(set_size)
+def _number(index: Array, sizes: Mapping[str, int], subset: str, set_size: int | Array) -> Array:
+    """Image numbers wrapped around at the set size, which must be one that the subset has; not checked where traced."""
+    most = pick("subset", sizes, subset)
+    if not isinstance(set_size, jax.Array):
+        require_whole(f"set_size of subset {subset}", set_size, most=most)
+    return jnp.asarray(index, jnp.uint32) % jnp.asarray(set_size, jnp.uint32)
 
 
 def of_files(

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax.tree_util import Partial
 
 from gahr import denoiser, training
@@ -16,9 +17,9 @@ from gahr.data.dataset import Dataset
 from gahr.experiment import fields, hosts
 from gahr.models import MODELS
 from gahr.models.layers import initialize
-from gahr.names import pick, suggest
+from gahr.names import pick, require_whole, suggest
 from gahr.objectives import OBJECTIVES
-from gahr.types import Array, Key, NoiseDenoiser, PyTree
+from gahr.types import Array, Key, NoiseDenoiser, PyTree, with_options
 
 
 class Parts(NamedTuple):
@@ -27,9 +28,7 @@ class Parts(NamedTuple):
     section: Mapping[str, Any]  # the entry itself, as resolved
     model: Any
     dataset: Dataset
-    subset: str  # that is trained on
-    set_size: int
-    loss: Callable  # (network, variables, key, clean, *, teacher) -> (value, updates)
+    loss: Partial  # (network, variables, key, clean, *, teacher) -> (value, updates)
     teacher: str | None  # name of the run whose denoiser the loss is given
     recipe: training.Recipe
     key: Key
@@ -56,8 +55,7 @@ def _build(seed: int, name: str, **section: Any) -> Parts:
     root = jax.random.key(seed)
     subset, set_size = section["subset"], section["set_size"]
     dataset = _named("data", section["data"], DATASETS, root)
-    some = functools.partial(dataset.take, subset=subset, set_size=set_size)
-    jax.eval_shape(some, jax.ShapeDtypeStruct((1,), jnp.int32))
+    require_whole(f"set_size of subset {subset}", set_size, most=pick("subset", dataset.sizes, subset))
 
     loss, options = _member("objective", section["objective"], OBJECTIVES)
     fields.check_names("objective", options, loss)
@@ -69,9 +67,7 @@ def _build(seed: int, name: str, **section: Any) -> Parts:
         section=section,
         model=model_of(section["model"]),
         dataset=dataset,
-        subset=subset,
-        set_size=set_size,
-        loss=functools.partial(loss, **options),
+        loss=with_options(loss, **options),
         teacher=teacher,
         recipe=_named("optim", section["optim"], training.OPTIMIZERS),
         key=jax.random.fold_in(root, zlib.crc32(name.encode())),  # its own, whatever runs stand beside it
@@ -98,7 +94,7 @@ def _named(section: str, values: Mapping[str, Any], choices: Mapping[str, Callab
 
 def _member(section: str, values: Mapping[str, Any], choices: Mapping[str, Callable]) -> tuple[Callable, dict]:
     """The function of the section's `name`, and its other fields."""
-    options = dict(values)
+    options = {field: tuple(value) if isinstance(value, list) else value for field, value in values.items()}
     if "name" not in options:
         raise ValueError(f"field {section}.name is missing{suggest('', choices)}")
     return pick(f"{section}.name", choices, options.pop("name")), options
@@ -125,7 +121,7 @@ def model_of(section: Mapping[str, Any]) -> Any:
     Raises:
       ValueError: an unknown name or field, or one missing.
     """
-    return _named("model", {name: tuple(v) if isinstance(v, list) else v for name, v in section.items()}, MODELS)
+    return _named("model", section, MODELS)
 
 
 def section_of(model: Any) -> dict:
@@ -135,10 +131,13 @@ def section_of(model: Any) -> dict:
     return {"name": names[type(model)], **{field: getattr(model, field) for field in own}}
 
 
+_initialize = jax.jit(initialize, static_argnums=(0, 2))  # compiled once for equal networks
+
+
 def new_state(parts: Parts) -> training.TrainState:
     """State before the first step, on all devices."""
     key = jax.random.fold_in(parts.key, 2**32 - 1)  # of no step
-    variables = initialize(parts.model, key, parts.dataset.shape)
+    variables = _initialize(parts.model, key, parts.dataset.shape)
     state = training.init_state(variables, parts.recipe.optimizer, average=parts.recipe.average)
     return hosts.replicated(state)
 
@@ -151,22 +150,32 @@ def variables_of(state: training.TrainState) -> dict:
 def train_step_of(parts: Parts, *, teacher: tuple[Any, PyTree] | None = None) -> Partial:
     """The training step of a run, (state, key) -> (state, metrics), not jitted: a pytree that holds images and teacher.
 
-    Every device, of whatever process, makes its share of a batch. The teacher is a network (model, variables).
+    Runs that differ in key and set_size alone share what it compiles to. Every device, of whatever process,
+    makes its share of a batch. The teacher is a network (model, variables).
     """
     model, variables = teacher or (None, None)
-    take, variables = hosts.replicated((parts.dataset.take, variables))
+    section, dataset = parts.section, parts.dataset
+    take, set_size, variables = hosts.replicated((dataset.take, np.int32(section["set_size"]), variables))
     taught = denoiser.bind_told(model, variables) if teacher else None
-    network, recipe = denoiser.network_of(parts.model), parts.recipe
+    same = {"model": parts.model, "recipe": parts.recipe, "subset": section["subset"]}
+    return with_options(_train_step, take, set_size, parts.loss, taught, **same)
 
-    def step(
-        take: Partial, teacher: NoiseDenoiser | None, state: training.TrainState, key: Key
-    ) -> tuple[training.TrainState, dict]:
-        def batch(key: Key) -> Array:
-            index = jax.random.randint(key, (recipe.batch_size,), 0, parts.set_size)
-            make = functools.partial(take, subset=parts.subset, set_size=parts.set_size)
-            return hosts.by_share(make, index)
 
-        loss = functools.partial(parts.loss, teacher=teacher)
-        return training.make_train_step(network, recipe.optimizer, loss, batch, average=recipe.average)(state, key)
+def _train_step(
+    take: Partial,
+    set_size: Array,
+    loss: Partial,
+    teacher: NoiseDenoiser | None,
+    state: training.TrainState,
+    key: Key,
+    *,
+    model: Any,
+    recipe: training.Recipe,
+    subset: str,
+) -> tuple[training.TrainState, dict]:
+    def batch(key: Key) -> Array:
+        index = jax.random.randint(key, (recipe.batch_size,), 0, set_size)
+        return hosts.by_share(functools.partial(take, subset=subset, set_size=set_size), index)
 
-    return Partial(step, take, taught)
+    network, taught = denoiser.network_of(model), functools.partial(loss, teacher=teacher)
+    return training.make_train_step(network, recipe.optimizer, taught, batch, average=recipe.average)(state, key)

@@ -67,10 +67,8 @@ def training_seconds(planned: Plan) -> float:
     total = 0.0
     for name in planned.chosen:
         parts = planned.runs[name]
-        images = parts.recipe.batch_size * parts.recipe.num_steps
-        total += (
-            (1 - planned.share_done(name)) * _PASSES * forward_operations(parts.model, parts.dataset.shape) * images
-        )
+        images = parts.recipe.batch_size * parts.recipe.num_steps * (1 - planned.share_done(name))
+        total += _PASSES * images * forward_operations(parts.model, parts.dataset.shape)
     return total / (matmul_rate() * _TRAINING_SHARE)
 
 

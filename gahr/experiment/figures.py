@@ -89,17 +89,19 @@ def _stored_analysis(each: PlannedStudy) -> dict[str, np.ndarray] | None:
     return arrays if options == _options(each) else None
 
 
+@functools.partial(jax.jit, static_argnames="subset")
+def _take(take: Partial, index: Array, *, subset: str, set_size: Array) -> Array:
+    return take(index, subset=subset, set_size=set_size)
+
+
 def _run(planned: Plan, name: str) -> Run:
     parts = planned.runs[name]
     take = hosts.replicated(parts.dataset.take)
-
-    @functools.partial(jax.jit, static_argnames=("subset", "set_size"))
-    def make(take: Partial, index: Array, *, subset: str, set_size: int) -> Array:
-        return take(index, subset=subset, set_size=set_size)
+    sizes = parts.dataset.sizes | {parts.section["subset"]: parts.section["set_size"]}
 
     def images(subset: str, number: int) -> Array:
-        size = parts.set_size if subset == parts.subset else min(number, parts.dataset.sizes[subset])
-        return make(take, jnp.arange(min(number, size)), subset=subset, set_size=size)
+        index = jnp.arange(min(number, sizes[subset]))
+        return _take(take, index, subset=subset, set_size=np.int32(sizes[subset]))
 
     model, variables = load_network(planned.workdir, run=name)
     variables = hosts.replicated(variables)

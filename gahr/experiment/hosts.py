@@ -11,11 +11,6 @@ from jax.sharding import AxisType, NamedSharding, PartitionSpec
 from gahr.types import Array, PyTree, Sharding
 
 
-def join(*, coordinator: str | None = None, num_processes: int | None = None, process_id: int | None = None) -> None:
-    """Make this process one of several, before any other use of JAX; what is None comes from the environment."""
-    jax.distributed.initialize(coordinator, num_processes, process_id)
-
-
 def is_first() -> bool:
     """Whether this process is the one that writes and shows."""
     return jax.process_index() == 0

@@ -1,5 +1,6 @@
 """The training loop around a pure step: compile once, log, checkpoint, resume, stop."""
 
+import functools
 import time
 from collections.abc import Callable
 
@@ -66,8 +67,9 @@ def fit(
         return state
     train_step = train_step if isinstance(train_step, Partial) else Partial(train_step)
     compiled = compile_step(train_step, state, key)
-    log = _Log(batch_size, set_size, step, record)
     pending: list[dict] = []
+    measured: dict[str, float] = {}
+    note = ""
     next_log, next_save = start + 1, start + _FIRST
     began, since = time.monotonic(), start
     while step < num_steps:
@@ -79,13 +81,18 @@ def fit(
         leave = hosts.stop_agreed(progress.stop_requested, step) or step == num_steps
         save = leave or step == next_save
         if save or step == next_log:
-            metrics = _finite(pending, name, step, checkpoints)
+            means = _means(pending, name, step, checkpoints)
             if save and not _is_finite((state.params, state.batch_stats, state.average)):
                 raise _not_finite("a parameter is not finite", name, step, checkpoints)
             one = hosts.agree(max(time.monotonic() - began, 1e-9) / (step - since))  # seconds of a step
-            log(step, metrics, evaluate(state) if save or step == start + 1 else {})
+            seen = {"step": step, "images": step * batch_size, "epochs": step * batch_size / set_size}
+            new = evaluate(state) if save or step == start + 1 else {}
+            entry = seen | {"images_per_second": batch_size / one} | means | new
+            record(entry)
+            measured |= new
+            note = _note(entry | measured)
             pending, next_log = [], step + max(1, round(_LOG_SECONDS / one))
-        progress.update(name, step, num_steps, note=log.note)
+        progress.update(name, step, num_steps, note=note)
         if save:
             checkpoints.save(state, step)
             next_save = step + max(1, round(checkpoint_seconds / one))
@@ -98,46 +105,30 @@ def fit(
 
 def compile_step(train_step: Partial, state: TrainState, key: Key) -> jax.stages.Compiled:
     """The compiled function (train_step, state, key) -> (state, metrics), which reuses the memory of the state."""
-    return jax.jit(lambda step, state, key: step(state, key), donate_argnums=1).lower(train_step, state, key).compile()
+    return _step.lower(train_step, state, key).compile()
 
 
-class _Log:
-    """Writes records, and words them."""
-
-    def __init__(self, batch_size: int, set_size: int, first: int, record: Callable[[dict], None]):
-        self.note = ""
-        self._batch_size, self._set_size, self._record = batch_size, set_size, record
-        self._last = (time.monotonic(), first)
-        self._measured: dict[str, float] = {}
-
-    def __call__(self, step: int, metrics: dict[str, np.ndarray], measured: dict[str, float]) -> None:
-        now = time.monotonic()
-        rate = self._batch_size * (step - self._last[1]) / max(now - self._last[0], 1e-9)
-        record = {
-            "step": step,
-            "images": step * self._batch_size,
-            "epochs": step * self._batch_size / self._set_size,
-            "images_per_second": rate,
-            **{key: float(values.mean()) for key, values in metrics.items()},
-            **measured,
-        }
-        self._record(record)
-        self._measured |= measured
-        self.note = f"epoch {record['epochs']:.2f}  {rate:.0f} images/s  loss {record['loss']:.3g}"
-        if self._measured:
-            train, test = self._measured["train_psnr"], self._measured["test_psnr"]
-            self.note += f"  PSNR train {train:.2f} test {test:.2f} gap {train - test:+.2f} dB"
-        self._last = (time.monotonic(), step)
+@functools.partial(jax.jit, donate_argnums=1)
+def _step(train_step: Partial, state: TrainState, key: Key) -> tuple[TrainState, dict]:
+    return train_step(state, key)
 
 
-def _finite(pending: list[dict], name: str, step: int, checkpoints: Checkpoints) -> dict[str, np.ndarray]:
-    """Metrics of the steps just done, stacked; FloatingPointError at the first that is not finite."""
-    metrics = {key: np.array([float(m[key]) for m in pending]) for key in pending[0]}
-    for i in range(len(pending)):
-        for key, values in metrics.items():
-            if not np.isfinite(values[i]):
-                raise _not_finite(f"{key} is {values[i]}", name, step - len(pending) + i + 1, checkpoints)
-    return metrics
+def _note(record: dict[str, float]) -> str:
+    """What is shown of a record and the last measures."""
+    train, test = record["train_psnr"], record["test_psnr"]
+    return (
+        f"epoch {record['epochs']:.2f}  {record['images_per_second']:.0f} images/s  loss {record['loss']:.3g}  "
+        f"PSNR train {train:.2f} test {test:.2f} gap {train - test:+.2f} dB"
+    )
+
+
+def _means(pending: list[dict], name: str, step: int, checkpoints: Checkpoints) -> dict[str, float]:
+    """Metrics of the steps just done, in the mean; FloatingPointError at the first that is not finite."""
+    for number, metrics in enumerate(pending, step - len(pending) + 1):
+        for key, value in metrics.items():
+            if not np.isfinite(value):
+                raise _not_finite(f"{key} is {float(value)}", name, number, checkpoints)
+    return {key: float(np.mean([float(metrics[key]) for metrics in pending])) for key in pending[0]}
 
 
 @jax.jit

@@ -80,7 +80,11 @@ def plan(config: Mapping, workdir: Path, *, only: str = "*") -> Plan:
     for name in chosen:
         if not finished(workdir, name):
             _check_devices(name, runs[name].recipe.batch_size)
-            _check_teacher(name, runs[name].teacher, chosen, workdir)
+            teacher = runs[name].teacher
+            if teacher not in (None, *chosen) and not finished(workdir, teacher):
+                raise ValueError(
+                    f"run {name} learns from run {teacher}, which is not trained yet and not among those to train"
+                )
     storage.matches(workdir, config)
     studies = _studies(config, workdir)
     for name, parts in runs.items():
@@ -109,11 +113,6 @@ def _teachers_first(runs: Mapping[str, build.Parts]) -> dict[str, build.Parts]:
     for name in runs:
         add(name, ())
     return ordered
-
-
-def _check_teacher(name: str, teacher: str | None, chosen: list[str], workdir: Path) -> None:
-    if teacher is not None and teacher not in chosen and not finished(workdir, teacher):
-        raise ValueError(f"run {name} learns from run {teacher}, which is not trained yet and not among those to train")
 
 
 def _check_devices(name: str, batch_size: int) -> None:

@@ -71,21 +71,43 @@ def prepare(
     made["pillow"] = PIL.__version__  # what resizes
     busy = f"another call is at work in {work}; wait for it, or give another output"
     with storage.alone(work, otherwise=busy):
-        claim = json.dumps(made | {"stamp": contents.stamp})
-        begun = (work / "claim.json").read_text() if (work / "claim.json").exists() else None
+        _claim(work, out, json.dumps(made | {"stamp": contents.stamp}), progress)
         if not out.exists():
-            if begun not in (None, claim):
-                progress.line(f"{work} was begun with other options or another source; starting over")
-            if begun != claim:
-                for name in ("log.jsonl", "pixels"):
-                    (work / name).unlink(missing_ok=True)
-                storage.write_whole(work / "claim.json", lambda file: file.write(claim.encode()))
-            _make(contents, labels, made, recipe, work, out, strict, progress)
-        elif begun != claim:  # otherwise this call was killed at its very end
-            raise ValueError(f"{out} exists; give another name")
+            shape = (len(contents.names), recipe.size, recipe.size, resizing.channels(recipe))
+            unreadable = _convert(contents, recipe, work, shape, strict, progress)
+            if len(unreadable) == len(contents.names):
+                raise ValueError(f"no image of {source.name} can be used, such as {contents.names[0]}: {unreadable[0]}")
+            keep = np.ones(len(contents.names), bool)
+            keep[list(unreadable)] = False
+            pixels = functools.partial(_blocks, work / "pixels", shape)
+            keep, counts = _select(pixels, keep, recipe, progress)
+            arrays = {"counts": np.array(json.dumps(counts)), "names": np.array(contents.names)[keep]}
+            arrays["recipe"] = np.array(json.dumps(made))
+            arrays["unreadable"] = np.array([contents.names[i] for i in sorted(unreadable)], str)
+            if labels is not None:
+                arrays["groups"] = labels[keep]
+            for stale in out.parent.glob(f"{out.name}.*.partial"):  # of a call that was killed
+                stale.unlink(missing_ok=True)
+            shape = (counts["kept"], *shape[1:])
+            storage.write_whole(out, lambda file: _write(file, pixels(keep), shape, arrays))
         shutil.rmtree(work, ignore_errors=True)
     with np.load(out) as arrays:
         return json.loads(str(arrays["counts"]))
+
+
+def _claim(work: Path, out: Path, claim: str, progress: Progress) -> None:
+    """Drop partial work that was begun with another claim; ValueError where it is complete, that is, `out` exists."""
+    file = work / "claim.json"
+    begun = file.read_text() if file.exists() else None
+    if begun == claim:
+        return
+    if out.exists():
+        raise ValueError(f"{out} exists; give another name")
+    if begun is not None:
+        progress.line(f"{work} was begun with other options or another source; starting over")
+    for name in ("log.jsonl", "pixels"):
+        (work / name).unlink(missing_ok=True)
+    storage.write_whole(file, lambda content: content.write(claim.encode()))
 
 
 def _labels(contents: sources.Source, groups: str | None) -> np.ndarray | None:
@@ -106,36 +128,6 @@ def _labels(contents: sources.Source, groups: str | None) -> np.ndarray | None:
             f"groups {groups} must be one label for each of {len(contents.names)} files, not {labels.shape}"
         )
     return labels
-
-
-def _make(
-    contents: sources.Source,
-    labels: np.ndarray | None,
-    made: dict,
-    recipe: resizing.Recipe,
-    work: Path,
-    out: Path,
-    strict: bool,
-    progress: Progress,
-) -> None:
-    """From the source to `out`."""
-    shape = (len(contents.names), recipe.size, recipe.size, resizing.channels(recipe))
-    unreadable = _convert(contents, recipe, work, shape, strict, progress)
-    if len(unreadable) == len(contents.names):
-        raise ValueError(f"no image of {made['source']} can be used, such as {contents.names[0]}: {unreadable[0]}")
-    keep = np.ones(len(contents.names), bool)
-    keep[list(unreadable)] = False
-    pixels = functools.partial(_blocks, work / "pixels", shape)
-    keep, counts = _select(pixels, keep, recipe, progress)
-    arrays = {"counts": np.array(json.dumps(counts)), "names": np.array(contents.names)[keep]}
-    arrays["recipe"] = np.array(json.dumps(made))
-    arrays["unreadable"] = np.array([contents.names[i] for i in sorted(unreadable)], str)
-    if labels is not None:
-        arrays["groups"] = labels[keep]
-    for stale in out.parent.glob(f"{out.name}.*.partial"):  # of a call that was killed
-        stale.unlink(missing_ok=True)
-    shape = (counts["kept"], *shape[1:])
-    storage.write_whole(out, lambda file: _write(file, pixels(keep), shape, arrays))
 
 
 def _convert(

@@ -1,6 +1,5 @@
 """Live progress on a terminal, plain lines elsewhere; and the request to stop."""
 
-import sys
 import time
 from types import TracebackType
 
@@ -31,7 +30,6 @@ class Progress:
         self.stop_requested = False
         self._mode = "plain" if mode == "auto" and not console.is_terminal else mode
         self._tasks: dict[str, int] = {}
-        self._first: dict[str, tuple[float, int]] = {}
         self._printed = 0.0
         self._rich = RichProgress(
             TextColumn("{task.description}"),
@@ -55,33 +53,23 @@ class Progress:
 
     def line(self, text: str) -> None:
         """Print one line, above any bars, unless the mode is "off"."""
-        if self._mode == "auto":
-            self._rich.console.print(text, markup=False, highlight=False, soft_wrap=True)
-        elif self._mode == "plain":
-            print(text, file=sys.stderr, flush=True)
+        if self._mode != "off":
+            self._rich.console.print(text, markup=False, emoji=False, highlight=False, soft_wrap=True)
 
     def update(self, task: str, done: int, total: int, *, note: str = "") -> None:
         """Say that `done` of `total` units of `task` are finished; `note` is shown beside."""
+        if task not in self._tasks:
+            self._tasks[task] = self._rich.add_task(task, total=total, completed=done, note=note)
+        self._rich.update(self._tasks[task], completed=done, note=note)
         now = time.monotonic()
-        start, first = self._first.setdefault(task, (now, done))
-        if self._mode == "auto":
-            if task not in self._tasks:
-                self._tasks[task] = self._rich.add_task(task, total=total, completed=done, note=note)
-            self._rich.update(self._tasks[task], completed=done, note=note)
-        elif self._mode == "plain" and (now - self._printed > _PLAIN_SECONDS or done == total):
+        if self._mode == "plain" and (now - self._printed > _PLAIN_SECONDS or done == total):
             self._printed = now
-            eta = (now - start) * (total - done) / (done - first) if done > first else None
-            remaining = f"ETA {_clock(eta)}" if eta is not None else ""
-            parts = [f"{task} {done}/{total}", note, f"elapsed {_clock(now - start)}", remaining]
-            print(" | ".join(filter(None, parts)), file=sys.stderr, flush=True)
+            shown = self._rich.tasks[self._tasks[task]]
+            elapsed, remaining = TimeElapsedColumn().render(shown), TimeRemainingColumn().render(shown)
+            parts = [f"{task} {done}/{total}", note, f"elapsed {elapsed}", f"ETA {remaining}"]
+            self.line(" | ".join(filter(None, parts)))
 
     def check(self) -> None:
         """Raise Interrupted where a stop was asked for."""
         if self.stop_requested:
             raise Interrupted
-
-
-def _clock(seconds: float) -> str:
-    minutes, seconds = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02}:{seconds:02}" if hours else f"{minutes}:{seconds:02}"

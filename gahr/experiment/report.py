@@ -1,7 +1,6 @@
 """What a run leaves to read: the table of checks, figures, report.md, and TensorBoard events."""
 
 import functools
-import importlib.util
 import math
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -47,10 +46,8 @@ def mark_words(check: Check) -> str:
     """The mark of a check: ">= 0.9", or "0.67 to 0.83"."""
     if check.met is None:
         return "-"
-    limit = check.mark.limit
-    return (
-        f"{_SIGNS[type(check.mark)]} {limit:.4g}" if type(check.mark) in _SIGNS else "{:.4g} to {:.4g}".format(*limit)
-    )
+    limit, sign = check.mark.limit, _SIGNS.get(type(check.mark))
+    return f"{sign} {limit:.4g}" if sign else "{:.4g} to {:.4g}".format(*limit)
 
 
 def table(checks: Sequence[Check]) -> str:
@@ -82,13 +79,8 @@ def as_data(check: Check) -> dict:
         return number if math.isfinite(number) else str(number)  # JSON has no infinity
 
     mark = None if check.met is None else {"kind": type(check.mark).__name__, "limit": plain(check.mark.limit)}
-    return {
-        "name": check.name,
-        "theory": plain(check.theory),
-        "measured": plain(check.measured),
-        "mark": mark,
-        "met": check.met,
-    }
+    values = {"theory": plain(check.theory), "measured": plain(check.measured)}
+    return {"name": check.name, **values, "mark": mark, "met": check.met}
 
 
 def shortfall(checks: Sequence[Check]) -> str:
@@ -101,11 +93,10 @@ def states(planned: Plan) -> list[str]:
     """How far runs are, as a table: a row for each variant, repeat and number of images, a column for each subset."""
     rows: dict[str, dict[str, str]] = {}
     for name, parts in planned.runs.items():
-        share, repeat = planned.share_done(name), parts.section["repeat"]
-        row = ", ".join(
-            filter(None, [parts.section["variant"], f"repeat {repeat}" * bool(repeat), f"N = {parts.set_size:,}"])
-        )
-        rows.setdefault(row, {})[parts.subset] = "trained" if share >= 1 else f"{share:.0%}" if share else "-"
+        run, share = parts.section, planned.share_done(name)
+        repeat = f"repeat {run['repeat']}" if run["repeat"] else ""
+        row = ", ".join(filter(None, [run["variant"], repeat, f"N = {run['set_size']:,}"]))
+        rows.setdefault(row, {})[run["subset"]] = "trained" if share >= 1 else f"{share:.0%}" if share else "-"
     columns = list(dict.fromkeys(column for row in rows.values() for column in row))
     width = max(map(len, rows)) + 2
     lines = ["".ljust(width) + "".join(column.rjust(9) for column in columns)]
@@ -118,13 +109,12 @@ def title(planned: Plan) -> str:
     """What was trained, for the figure; nothing where nothing was."""
     if not planned.runs:
         return ""
-    shapes, features = [], []
-    for parts in planned.runs.values():
-        shapes.append("x".join(map(str, parts.dataset.shape[:2])))
-        features.append(str(getattr(parts.model, "features", "")))
-    words = [f"{' and '.join(dict.fromkeys(shapes))} images"]
+    runs = planned.runs.values()
+    shapes = dict.fromkeys("{}x{}".format(*parts.dataset.shape) for parts in runs)
+    features = dict.fromkeys(str(getattr(parts.model, "features", "")) for parts in runs)
+    words = [f"{' and '.join(shapes)} images"]
     if all(features):
-        words.append(f"{' and '.join(dict.fromkeys(features))} features")
+        words.append(f"{' and '.join(features)} features")
     if planned.config["scale"] != "paper":
         words.append(f"{planned.config['scale']} scale")
     return ", ".join(words)
@@ -155,10 +145,10 @@ def write(workdir: Path, config: dict, studies: Sequence[tuple[str, Sequence[Che
 
 def tensorboard_writer(directory: Path) -> Callable[[dict], None]:
     """Function that adds a record to the TensorBoard events of a run, or does nothing without tensorboardX."""
-    if importlib.util.find_spec("tensorboardX") is None:
+    try:
+        from tensorboardX import SummaryWriter
+    except ModuleNotFoundError:
         return lambda record: None
-    from tensorboardX import SummaryWriter
-
     writer = SummaryWriter(str(directory), write_to_disk=True)
 
     def add(record: dict) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax.tree_util import Partial
 
 from gahr import denoiser
@@ -17,7 +18,7 @@ from gahr.experiment.networks import load_network
 from gahr.experiment.planning import WEIGHTS, Plan, plan
 from gahr.experiment.progress import Progress
 from gahr.training import TrainState
-from gahr.types import Array
+from gahr.types import Array, NoiseDenoiser
 
 _EVALUATION_IMAGES = 32
 _EVALUATION_SIGMA = 0.1  # 20 dB
@@ -78,7 +79,7 @@ def _train_run(planned: Plan, name: str, progress: Progress) -> None:
         name=name,
         num_steps=parts.recipe.num_steps,
         batch_size=parts.recipe.batch_size,
-        set_size=parts.set_size,
+        set_size=parts.section["set_size"],
         checkpoints=checkpoints,
         record=_recorder(directory, int(state.step)),
         evaluate=evaluate,
@@ -109,19 +110,25 @@ def _recorder(directory: Path, step: int) -> Callable[[dict], None]:
 
 def _evaluation(parts: build.Parts, take: Partial) -> Callable[[TrainState], dict[str, float]]:
     """PSNR on a few training and test images, which `take` gives, at 20 dB of input PSNR."""
-    number = {"train": min(_EVALUATION_IMAGES, parts.set_size)}
-    number["test"] = min(_EVALUATION_IMAGES, parts.dataset.sizes["test"])
-
-    @jax.jit
-    def psnr(take: Partial, variables: dict) -> Array:
-        train = take(jnp.arange(number["train"]), subset=parts.subset, set_size=parts.set_size)
-        test = take(jnp.arange(number["test"]), subset="test", set_size=number["test"])
-        denoise = denoiser.at(denoiser.bind_told(parts.model, variables), _EVALUATION_SIGMA)
-        curve = functools.partial(psnr_curve, denoise, sigmas=jnp.array([_EVALUATION_SIGMA]), chunk=8)
-        return jnp.stack([curve(jax.random.key(1), clean).psnr.mean() for clean in (train, test)])
+    section, dataset = parts.section, parts.dataset
+    sizes = {section["subset"]: section["set_size"], "test": dataset.sizes["test"]}
+    sizes = hosts.replicated({subset: np.int32(size) for subset, size in sizes.items()})
 
     def evaluate(state: TrainState) -> dict[str, float]:
-        train, test = (float(value) for value in psnr(take, build.variables_of(state)))
-        return {"train_psnr": train, "test_psnr": test}
+        found = _psnr(denoiser.bind_told(parts.model, build.variables_of(state)), take, sizes)
+        return {"train_psnr": float(found[section["subset"]]), "test_psnr": float(found["test"])}
 
     return evaluate
+
+
+@jax.jit
+def _psnr(denoise: NoiseDenoiser, take: Partial, sizes: dict[str, Array]) -> dict[str, Array]:
+    """Mean PSNR on the first images of some subsets, of which each has so many."""
+
+    def mean(subset: str, size: Array) -> Array:
+        index = jnp.arange(_EVALUATION_IMAGES)  # those beyond a small set come again, and do not count
+        curve = functools.partial(psnr_curve, denoiser.at(denoise, _EVALUATION_SIGMA), jax.random.key(1), chunk=8)
+        psnr = curve(take(index, subset=subset, set_size=size), sigmas=jnp.array([_EVALUATION_SIGMA])).psnr[:, 0]
+        return psnr.mean(where=index < size)
+
+    return {subset: mean(subset, size) for subset, size in sizes.items()}

@@ -147,7 +147,7 @@ def matches(workdir: Path, config: dict) -> bool:
     foreign = [path for path in workdir.iterdir() if not path.match(".probe*") and path.suffix != ".partial"]
     if (workdir / "config.json").exists():  # asked after the listing, since another process may just make it
         before = read_config(workdir)["config"]
-        differences = _differences(_flat(before), _flat(config))
+        differences = _differences(before, config)
         blocking = [line for line in differences if not _FREE.match(line)]
         if blocking:
             raise ValueError(
@@ -171,19 +171,19 @@ def read_config(workdir: Path) -> dict:
         raise ValueError(f"{workdir} is not a run directory: {error}") from error
 
 
-def _flat(tree: dict, prefix: str = "") -> dict:
-    flat = {}
-    for name, value in tree.items():
-        flat |= _flat(value, f"{prefix}{name}.") if isinstance(value, dict) else {prefix + name: value}
-    return flat
-
-
 def _differences(before: dict, now: dict) -> list[str]:
     # through JSON, since tuples come back as lists
-    before, now = (json.loads(json.dumps(tree)) for tree in (before, now))
-    names = sorted(set(before) | set(now))
+    before, now = (_by_path(json.loads(json.dumps(tree))) for tree in (before, now))
     return [
         f"{name} was {before.get(name, 'absent')}, is {now.get(name, 'absent')}"
-        for name in names
+        for name in sorted(before | now)
         if before.get(name, ...) != now.get(name, ...)
     ]
+
+
+def _by_path(tree: dict, prefix: str = "") -> dict[str, Any]:
+    """Values of nested dictionaries by names such as "runs.alpha3.subset"."""
+    found: dict[str, Any] = {}
+    for name, value in tree.items():
+        found |= _by_path(value, f"{prefix}{name}.") if isinstance(value, dict) else {prefix + name: value}
+    return found

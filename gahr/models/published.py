@@ -27,6 +27,7 @@ from gahr.types import Array, PyTree
 _VARIANCE = "running_var"  # DnCNN keeps the variance where the others keep the standard deviation
 _UNUSED = re.compile(r"bn_layer_list\.\d+\.(bias|running_mean|num_batches_tracked)")  # the norm has no shift
 _LISTED = 12
+_AXES = {"kernel": (3, 2, 0, 1), "upsampling": (0, 3, 1, 2)}  # of our array, in the published order
 
 
 class _Layout(NamedTuple):
@@ -120,7 +121,9 @@ def _without_shifts(state: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
 
 
 def _network(state: Mapping[str, np.ndarray], first_relu: bool | None) -> tuple[nn.Module, PyTree]:
-    layout = _layout(state)
+    layout = next((layout for layout in _LAYOUTS if any(key.startswith(layout.starts) for key in state)), None)
+    if layout is None:
+        raise ValueError(f"no known network has the keys {_listing(list(state))}")
     depth = layout.depth(state)
     names = layout.names(depth)
     _check_keys(state, names)
@@ -137,13 +140,6 @@ def _network(state: Mapping[str, np.ndarray], first_relu: bool | None) -> tuple[
     _check_shapes(model, channels, names, state)
     variables = {name: _from_published(name, key, state[key]) for name, key in names.items()}
     return model, unflatten_dict(variables, sep="/")
-
-
-def _layout(keys: Iterable[str]) -> _Layout:
-    for layout in _LAYOUTS:
-        if any(key.startswith(layout.starts) for key in keys):
-            return layout
-    raise ValueError(f"no known network has the keys {_listing(list(keys))}")
 
 
 def _check_keys(keys: Iterable[str], names: Mapping[str, str]) -> None:
@@ -173,21 +169,15 @@ def _listing(items: list[str]) -> str:
 
 def _from_published(name: str, key: str, array: np.ndarray) -> Array:
     """Our form of a published array."""
-    if name.endswith("kernel"):
-        array = array.transpose(2, 3, 1, 0)
-    elif name.endswith("upsampling"):
-        array = array.transpose(0, 2, 3, 1)
-    else:
-        array = array.reshape(-1)
-    array = jnp.asarray(array, jnp.float32)
+    axes = _AXES.get(name.rpartition("/")[2])
+    array = jnp.asarray(array.reshape(-1) if axes is None else array.transpose(np.argsort(axes)), jnp.float32)
     return jnp.sqrt(array) + 1e-5 if key.endswith(_VARIANCE) else array
 
 
 def _to_published(name: str, array: Array) -> np.ndarray:
+    axes = _AXES.get(name.rpartition("/")[2])
     array = np.asarray(array)
-    if name.endswith("kernel"):
-        return array.transpose(3, 2, 0, 1)
-    return array.transpose(0, 3, 1, 2) if name.endswith("upsampling") else array.reshape(1, -1, 1, 1)
+    return array.reshape(1, -1, 1, 1) if axes is None else array.transpose(axes)
 
 
 def _norm_names(layer: str, gain: str, sd: str) -> dict[str, str]:
@@ -195,22 +185,22 @@ def _norm_names(layer: str, gain: str, sd: str) -> dict[str, str]:
 
 
 def _unet_names(num_blocks: int) -> dict[str, str]:
-    def block(ours: str, theirs: str, convs: tuple[int, ...], norms: tuple[int | None, ...]) -> dict[str, str]:
+    def block(ours: str, theirs: str, *convs: int) -> dict[str, str]:
         names = {}
-        for i, (conv, norm) in enumerate(zip(convs, norms, strict=True)):
+        for i, conv in enumerate(convs):  # each followed by its norm
+            norm = f"{theirs}.{conv + 1}"
             names[f"params/{ours}_{i}_conv/kernel"] = f"{theirs}.{conv}.weight"
-            if norm is not None:
-                names |= _norm_names(f"{ours}_{i}_norm", f"{theirs}.{norm}.gammas", f"{theirs}.{norm}.running_sd")
+            names |= _norm_names(f"{ours}_{i}_norm", f"{norm}.gammas", f"{norm}.running_sd")
         return names
 
-    names = block("encoder0", "encoder.0", (0, 2), (None, 3))
+    names = block("encoder0", "encoder.0", 0, 2)
+    del names["params/encoder0_0_norm/gain"], names["batch_stats/encoder0_0_norm/sd"]  # the very first has none
     for level in range(1, num_blocks):
-        names |= block(f"encoder{level}", f"encoder.{level}", (0, 3), (1, 4))
-    names |= block("middle", "mid_block", (0, 3), (1, 4))
+        names |= block(f"encoder{level}", f"encoder.{level}", 0, 3)
+    names |= block("middle", "mid_block", 0, 3)
     for level in reversed(range(num_blocks)):
         names[f"params/decoder{level}_up/upsampling"] = f"upsample.{level}.weight"
-        convs, norms = ((0, 3), (1, 4)) if level else ((0,), (1,))
-        names |= block(f"decoder{level}", f"decoder.{level}", convs, norms)
+        names |= block(f"decoder{level}", f"decoder.{level}", *((0, 3) if level else (0,)))
     return names | {"params/output_conv/kernel": "decoder.0.3.weight"}
 
 

@@ -43,19 +43,20 @@ class _Tensor(NamedTuple):
     strides: tuple[int, ...]  # in elements
 
 
+_KNOWN = {f"torch.{kind}": kind for kind in _DTYPES} | {
+    "collections.OrderedDict": collections.OrderedDict,
+    "torch._utils._rebuild_tensor_v2": lambda *fields: _Tensor(*fields[:4]),
+    "torch._utils._rebuild_parameter": lambda tensor, *_: tensor,
+}
+
+
 class _Unpickler(pickle.Unpickler):
     """Knows ordered dictionaries, storages and tensors; anything else is refused by its name."""
 
     def find_class(self, module: str, name: str) -> Any:
-        if (module, name) == ("collections", "OrderedDict"):
-            return collections.OrderedDict
-        if (module, name) == ("torch._utils", "_rebuild_tensor_v2"):
-            return lambda storage, offset, shape, strides, *_: _Tensor(storage, offset, shape, strides)
-        if (module, name) == ("torch._utils", "_rebuild_parameter"):
-            return lambda tensor, *_: tensor
-        if module == "torch" and name in _DTYPES:
-            return name
-        raise pickle.UnpicklingError(f"it asks for {module}.{name}, which a state dict does not need; refused")
+        if (found := _KNOWN.get(f"{module}.{name}")) is None:
+            raise pickle.UnpicklingError(f"it asks for {module}.{name}, which a state dict does not need; refused")
+        return found
 
     def __init__(self, file: BinaryIO):
         super().__init__(file)

@@ -10,8 +10,8 @@ import jax.numpy as jnp
 
 from gahr.names import require
 from gahr.sampling import driver
-from gahr.sampling.sampler import Info, Sampler, normal, with_options
-from gahr.types import Array, Denoiser, Key
+from gahr.sampling.sampler import Info, Sampler, normal
+from gahr.types import Array, Denoiser, Key, with_options
 
 
 class State(NamedTuple):

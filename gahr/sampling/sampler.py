@@ -3,13 +3,10 @@
 A new one is a file with `sampler(*, options) -> Sampler` and an entry of `gahr.sampling.SAMPLERS`.
 """
 
-import dataclasses
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
-import numpy as np
-from jax.tree_util import Partial
 
 from gahr.types import Array, Denoiser, Key, NoiseDenoiser, PyTree
 
@@ -22,7 +19,7 @@ class Info(NamedTuple):
 
 
 class Sampler(NamedTuple):
-    """Two functions, plain or of `with_options`. A state is a pytree of arrays with n rows, one of them `images`.
+    """Two functions, plain or of `types.with_options`. A state is a pytree of arrays with n rows, one of them `images`.
 
     A sample depends on its own key and row alone. Where `stop` or `diverged` is set, the driver keeps the state of
     before the step; so a step need not look at them.
@@ -30,22 +27,6 @@ class Sampler(NamedTuple):
 
     init: Callable[[Key, tuple[int, int, int]], PyTree]  # keys (n,), (H, W, C) -> state of all samples at the start
     step: Callable[[Denoiser | NoiseDenoiser, Key, PyTree], tuple[PyTree, Info]]  # D, keys (n,), state -> state, Info
-
-
-def with_options(function: Callable, **options: Any) -> Partial:
-    """A pytree of function and options: arrays are leaves, others compare by value, so that equal ones compile once."""
-    arrays = {name: value for name, value in options.items() if isinstance(value, jax.Array | np.ndarray)}
-    static = tuple((name, value) for name, value in options.items() if name not in arrays)
-    return Partial(_WithOptions(function, static), **arrays)
-
-
-@dataclasses.dataclass(frozen=True)
-class _WithOptions:
-    function: Callable
-    options: tuple[tuple[str, Any], ...]
-
-    def __call__(self, *arguments: Any, **arrays: Array) -> Any:
-        return self.function(*arguments, **dict(self.options), **arrays)
 
 
 def normal(keys: Key, shape: tuple[int, int, int]) -> Array:
