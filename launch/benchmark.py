@@ -2,6 +2,7 @@
 
     python launch/benchmark.py
     python launch/benchmark.py --only=small --rounds=10 --output=benchmark.json
+    python launch/benchmark.py --torch                              # in turns with PyTorch, where that is installed
     python launch/benchmark.py --jacobian=weights.npz --side=80     # what a Jacobian costs, of a published network
 
 Images/s of a whole training step (noise, forward, backward, Adam) and of the forward pass in evaluation mode,
@@ -10,11 +11,17 @@ them, since a shared machine changes its speed. The best of all rounds is what t
 it did.
 """
 
+import contextlib
+import importlib.util
 import json
+import os
 import resource
 import statistics
+import subprocess
+import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import NamedTuple
 
 import flax
@@ -60,6 +67,7 @@ FLAGS = flags.FLAGS
 flags.DEFINE_multi_enum("only", None, list(SIZES), "Size to measure; repeat it for several. Default: all.")
 flags.DEFINE_integer("rounds", 5, "Rounds, in each of which all are measured in turns.", 1)
 flags.DEFINE_float("seconds", 1.0, "Seconds each of them runs in a round, at least one call.", 0.0)
+flags.DEFINE_bool("torch", False, "Measure the same network in PyTorch too, in turns, with as many threads.")
 flags.DEFINE_string("jacobian", None, "Measure the Jacobian of the published network in this file instead.")
 flags.DEFINE_multi_integer("side", [80], "Sides of the image for --jacobian; repeat it for several.", 8)
 flags.DEFINE_integer("columns", 64, "Columns of the Jacobian that are pushed through the network at a time.", 1)
@@ -107,17 +115,49 @@ def network(size: Size) -> tuple[Callable[[], object], Callable[[], object]]:
     return train, lambda: forward(variables, images)
 
 
-def measure(size: Size, rounds: int, seconds: float) -> dict:
-    """Best and median over rounds of images/s, of the matrix product's GFLOP/s and of the shares."""
+@contextlib.contextmanager
+def torch_peer(size: Size) -> Iterator[Callable[[str, float], float]]:
+    """Function ("train" or "forward", seconds) -> calls per second of the same network in PyTorch.
+
+    It is a process of its own, as its users run it, that waits while it is not asked.
+    """
+    model = UNet(size.features, size.num_blocks)
+    shapes = jax.eval_shape(lambda key: initialize(model, key, (size.side, size.side, 1)), jax.random.key(0))
+    parameters = sum(leaf.size for leaf in jax.tree.leaves(shapes["params"]))
+    line = [sys.executable, str(Path(__file__).parent / "torch_peer.py"), *map(str, size), str(os.cpu_count())]
+    with subprocess.Popen(line, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as peer:
+        if (found := peer.stdout.readline().strip()) != str(parameters):
+            raise ValueError(f"the network in PyTorch has {found or 'no'} parameters, not {parameters}")
+
+        def ask(name: str, seconds: float) -> float:
+            print(name, seconds, file=peer.stdin, flush=True)
+            return float(peer.stdout.readline())
+
+        yield ask
+        peer.stdin.close()
+
+
+def measure(size: Size, rounds: int, seconds: float, *, torch: bool) -> dict:
+    """Best and median over rounds of images/s, of the matrix product's GFLOP/s and of the shares.
+
+    With torch, also the ratios to PyTorch's images/s: the median over rounds, the least and the largest.
+    """
     products = {side: product(side) for side in (1024, 2048)}
-    train, forward = network(size)
+    calls = dict(zip(("train", "forward"), network(size), strict=True))
     rows = {"matmul": [], "train": [], "forward": []}
-    for _ in range(rounds):
-        rows["matmul"].append(max(2e-9 * n**3 * rate(call, seconds / 4) for n, call in products.items()))
-        rows["train"].append(size.batch * rate(train, seconds))
-        rows["forward"].append(size.batch * rate(forward, seconds))
+    ratios = {"train": [], "forward": []}
+    with torch_peer(size) if torch else contextlib.nullcontext() as peer:
+        for _ in range(rounds):
+            rows["matmul"].append(max(2e-9 * n**3 * rate(call, seconds / 4) for n, call in products.items()))
+            for name, call in calls.items():
+                own = rate(call, seconds)
+                rows[name].append(size.batch * own)
+                if peer:
+                    ratios[name].append(own / peer(name, seconds))
     gflop = 1e-9 * forward_operations(UNet(size.features, size.num_blocks), (size.side, size.side, 1))
     result = {"size": size._asdict(), "forward_gflop_per_image": gflop}
+    if torch:
+        result["over_torch"] = {k: (statistics.median(v), min(v), max(v)) for k, v in ratios.items()}
     for name, summary in (("best", max), ("median", statistics.median)):
         matmul, train_rate, forward_rate = (summary(rows[key]) for key in rows)
         result[name] = {
@@ -185,8 +225,12 @@ def print_jacobian(results: dict) -> None:
 
 def main(argv: list[str]) -> None:
     command.refuse_arguments(argv)
-    if FLAGS.only and FLAGS.jacobian:
-        raise ValueError("--only names sizes that are trained, --jacobian measures none of them; give one of the two")
+    if (FLAGS.only or FLAGS.torch) and FLAGS.jacobian:
+        raise ValueError(
+            "--only and --torch are for networks that are trained, --jacobian measures none of them; give one of the two"
+        )
+    if FLAGS.torch and importlib.util.find_spec("torch") is None:
+        raise ValueError("--torch needs PyTorch, which is not installed here: pip install torch")
     memory.keep()
     logging.set_verbosity(logging.WARNING)  # JAX reports the backends it does not find
     versions = {"jax": jax.__version__, "jaxlib": jaxlib.__version__, "flax": flax.__version__}
@@ -208,12 +252,14 @@ def print_speeds(results: dict) -> None:
     print(f"{'features blocks side batch':28}{'':8}{'matmul GFLOP/s':>15}{'train img/s':>13}{'share':>7}"
           f"{'forward img/s':>15}{'share':>7}")  # fmt: skip
     for name in FLAGS.only or SIZES:
-        results[name] = measure(SIZES[name], FLAGS.rounds, FLAGS.seconds)
+        results[name] = measure(SIZES[name], FLAGS.rounds, FLAGS.seconds, torch=FLAGS.torch)
         for summary in ("best", "median"):
             r = results[name][summary]
             print(f"{name:10}{' '.join(map(str, SIZES[name])):18}{summary:8}{r['matmul_gflops']:15.0f}"
                   f"{r['train_images_per_s']:13.1f}{r['train_share']:7.2f}{r['forward_images_per_s']:15.1f}"
                   f"{r['forward_share']:7.2f}", flush=True)  # fmt: skip
+        for kind, (median, least, largest) in results[name].get("over_torch", {}).items():
+            print(f"{'':10}{kind} {median:.2f} times as fast as PyTorch ({least:.2f} to {largest:.2f})", flush=True)
 
 
 if __name__ == "__main__":
