@@ -17,7 +17,7 @@ from gahr.models import winograd
 from gahr.types import Array
 
 _FEW = 4  # up to so many channels on one side, one matrix product is fastest
-_BROAD = 32  # from so many on both sides on, Winograd's form is; between the two XLA's
+_BROAD = 32  # from so many on both sides on, Winograd's form is
 
 
 def conv2d(images: Array, kernel: Array) -> Array:
@@ -46,6 +46,15 @@ def _shifts(images: Array) -> Array:
     return jnp.concatenate([padded[:, i : i + height, j : j + width] for i in range(3) for j in range(3)], -1)
 
 
+def _strip(images: Array, kernel: Array) -> Array:
+    """The batch side by side, as one image: XLA spreads a convolution over threads along columns and features only."""
+    number, height, width, channels = images.shape
+    apart = jnp.pad(images, ((0, 0), (0, 0), (0, 1), (0, 0)))  # a column of zeros between neighbours
+    strip = apart.swapaxes(0, 1).reshape(1, height, number * (width + 1), channels)
+    out = _direct(strip, kernel).reshape(height, number, width + 1, -1)
+    return out[:, :, :-1].swapaxes(0, 1)
+
+
 def _on_cpu(images: Array, kernel: Array) -> Array:
     *_, channels, features = kernel.shape
     if features <= _FEW:  # nine products with one kernel entry each, shifted and added
@@ -55,7 +64,9 @@ def _on_cpu(images: Array, kernel: Array) -> Array:
         return sum(padded[:, i : i + height, j : j + width, i, j] for i in range(3) for j in range(3))
     if channels <= _FEW:
         return jnp.tensordot(_shifts(images), kernel.reshape(-1, features), 1)
-    return winograd.convolve(images, kernel) if min(channels, features) >= _BROAD else _direct(images, kernel)
+    if min(channels, features) >= _BROAD:
+        return winograd.convolve(images, kernel)
+    return _strip(images, kernel) if channels >= _BROAD else _direct(images, kernel)
 
 
 def _gradient_on_cpu(images: Array, cotangents: Array) -> Array:
