@@ -226,9 +226,7 @@ def print_jacobian(results: dict) -> None:
 def main(argv: list[str]) -> None:
     command.refuse_arguments(argv)
     if (FLAGS.only or FLAGS.torch) and FLAGS.jacobian:
-        raise ValueError(
-            "--only and --torch are for networks that are trained, --jacobian measures none of them; give one of the two"
-        )
+        raise ValueError("--only and --torch name what is trained, --jacobian measures none of it; give one of the two")
     if FLAGS.torch and importlib.util.find_spec("torch") is None:
         raise ValueError("--torch needs PyTorch, which is not installed here: pip install torch")
     memory.keep()

@@ -14,7 +14,7 @@ from gahr.models.layers import initialize
 def test_bad_commands_are_one_clear_line(unclear):
     cases = {
         ("--jacobian=missing.npz",): "missing.npz",
-        ("--jacobian=missing.npz", "--only=tiny"): "--jacobian measures none of them",
+        ("--jacobian=missing.npz", "--only=tiny"): "--jacobian measures none of it",
         ("--only=tinny",): "tinny",
         ("tiny",): "unexpected argument 'tiny'",
     }

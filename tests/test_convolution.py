@@ -1,21 +1,25 @@
 """The convolution against its definition and against XLA's; the norm's one-pass standard deviation."""
 
+import functools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 from jax import lax
 
+from gahr.models import winograd
 from gahr.models.convolution import conv2d
 from gahr.models.layers import BiasFreeBatchNorm
 
-SHAPES = [  # N, H, W, C, F: every form that the convolution takes on a CPU
+SHAPES = [  # N, H, W, C, F: every form that the convolution and its weight gradient take on a CPU
     (2, 5, 7, 1, 6),
     (3, 4, 6, 6, 1),
     (3, 7, 5, 6, 9),
+    (3, 4, 3, 33, 9),
     (7, 2, 4, 64, 33),
     (2, 1, 1, 32, 32),
-    (4, 3, 4, 130, 128),
+    (2, 3, 4, 33, 130),
 ]
 
 
@@ -66,6 +70,50 @@ def test_value_is_the_defining_sum_and_both_modes_derive_it(shape):
     assert_close(found, value)
     assert abs(gap) < 1e-5
     assert_close(derived, expected)
+
+
+@pytest.mark.parametrize("shape", [(6, 4, 5, 33, 34), (6, 3, 4, 32, 130)], ids=str)
+def test_a_batch_in_blocks_gives_the_same(shape, monkeypatch):
+    """Value and gradients of a function of it, where the tiles of two images of six are the most that may be held."""
+    height, width, broad = shape[1] + shape[1] % 2, shape[2] + shape[2] % 2, max(shape[3:])
+    monkeypatch.setattr(winograd, "_BLOCK", 2 * 16 * height * width * broad)
+
+    def measure(images, kernel, function):
+        value, pull = jax.vjp(function, images, kernel)
+        return value, pull(jnp.cos(value))
+
+    found = jax.jit(functools.partial(measure, function=conv2d)).lower(*arguments(shape))
+    assert found.as_text().count("stablehlo.while") == 3
+    assert_close(found.compile()(*arguments(shape)), measure(*arguments(shape), reference))
+
+
+@pytest.mark.parametrize(("shape", "worst"), [((8, 20, 20, 64, 33), 1e-6), ((4, 10, 10, 128, 130), 1e-6)], ids=str)
+def test_rounding_is_that_of_a_plain_sum(shape, worst):
+    """Relative errors against float64: at most half a unit of float32 times sixteen."""
+    images, kernel = arguments(shape)
+    cotangents = jax.random.normal(jax.random.key(2), (*shape[:3], shape[-1]))
+    value, pull = jax.jit(lambda *at: jax.vjp(conv2d, *at))(images, kernel)
+    found = value, *jax.jit(pull)(cotangents)
+    with jax.enable_x64(True):
+        exact = [np.asarray(array, np.float64) for array in (images, kernel, cotangents)]
+        value, pull = jax.vjp(reference, *exact[:2])
+        expected = jax.device_get((value, *pull(exact[2])))
+    for a, b in zip(found, expected, strict=True):
+        assert np.linalg.norm(np.asarray(a, np.float64) - b) < worst * np.linalg.norm(b)
+
+
+def test_an_axis_that_is_mapped_joins_the_batch():
+    """A Jacobian's columns then take the form that a forward pass of as many images takes."""
+    images, kernel = arguments((1, 4, 3, 32, 33))
+    kernels, several = jnp.stack([kernel] * 5), jnp.stack([images] * 5)
+    for function, at, axes in (
+        (lambda x, k: jax.linearize(lambda x: conv2d(x, kernel), images)[1](x), (several, kernel), (0, None)),
+        (lambda x, k: jax.vjp(lambda x: conv2d(x, k), images)[1](conv2d(x, k))[0], (several, kernel), (0, None)),
+        (lambda x, k: jax.grad(lambda k: conv2d(images, k).sum())(k), (images, kernels), (None, 0)),
+    ):
+        text = str(jax.make_jaxpr(jax.vmap(function, axes))(*at))
+        assert "conv3x3" in text
+        assert "conv_general_dilated" not in text
 
 
 @pytest.mark.parametrize("shape", [(1, 4, 3, 1, 5), (1, 4, 3, 5, 1), (1, 3, 4, 6, 5), (1, 4, 4, 32, 33)], ids=str)

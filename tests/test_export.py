@@ -10,6 +10,7 @@ from gahr import training
 from gahr.analysis import eigen, jacobian, performance
 from gahr.denoiser import bind, network_of
 from gahr.models.bfcnn import BFCNN
+from gahr.models.convolution import conv2d
 from gahr.models.unet import UNet
 from gahr.objectives import denoising
 from gahr.sampling import blind
@@ -42,6 +43,11 @@ CASES = {  # function and the shapes of its arguments
     "sampler step": (sample, UNET, CLEAN),
     "PSNR curve": (lambda d, x: performance.psnr_curve(d, KEY, x, sigmas=[0.1, 0.2], chunk=2).psnr, UNET, CLEAN),
     "Jacobian column": (lambda d, x: jacobian.columns(d, x[0], jnp.array([3])), CNN, CLEAN),
+    "3 x 3 layers of many channels": (
+        lambda x, k: jax.vjp(conv2d, x, k)[1](conv2d(x, k)),
+        jax.ShapeDtypeStruct((2, 8, 8, 32), jnp.float32),
+        jax.ShapeDtypeStruct((3, 3, 32, 33), jnp.float32),
+    ),
     "Krylov steps": (lambda d, x: eigen.top_eigenbasis(d, x[0], 2, key=KEY), CNN, CLEAN),
 }
 

@@ -26,7 +26,15 @@ def conv2d(images: Array, kernel: Array) -> Array:
     y[n, h, w, f] = sum over i, j, c of x[n, h + i - 1, w + j - 1, c] kernel[i, j, c, f], in the dtype of the
     images, which is the kernel's.
     """
-    return _conv.bind(images, kernel)
+    return _conv.bind(*_varying_alike(images, kernel))
+
+
+def _varying_alike(*arrays: Array) -> list[Array]:
+    """Inside of `shard_map`, arrays that are the same on every device as such that may differ, where others may."""
+    known = [jax.typeof(array).manual_axis_type.varying for array in arrays]
+    axes = frozenset().union(*known)
+    missing = [tuple(axes - varying) for varying in known]
+    return [lax.pcast(a, new, to="varying") if new else a for a, new in zip(arrays, missing, strict=True)]
 
 
 def _direct(images: Array, kernel: Array) -> Array:

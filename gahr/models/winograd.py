@@ -9,7 +9,6 @@ Winograd (1980), Arithmetic complexity of computations; Lavin and Gray (2016), a
 
 import jax.numpy as jnp
 from jax import lax
-from jax.experimental.layout import Layout, with_layout_constraint
 
 from gahr.types import Array
 
@@ -101,14 +100,14 @@ def _cotangent_tiles(cotangents: Array) -> list[Array]:
 
 
 def _channels_first(cotangents: Array) -> list[Array]:
-    """`_cotangent_tiles` transposed, also in memory: such a product of a long with a long matrix is fast."""
+    """`_cotangent_tiles` transposed, (F, tiles), also in memory: the product of two long matrices is fast then."""
     number, height, width, features = cotangents.shape
-    first = with_layout_constraint(cotangents.reshape(-1, features).T, Layout((0, 1)))
-    squares = lax.optimization_barrier(first).reshape(features, number, height // 2, 2, width // 2, 2)
+    squares = cotangents.reshape(number, height // 2, 2, width // 2, 2, features)
+    unit = jnp.eye(features, dtype=cotangents.dtype)  # a product with it transposes in memory, and exactly
+    flip = lambda i, j: lax.optimization_barrier(unit @ squares[:, :, i, :, j].reshape(-1, features).T)
     transform = lambda first, second: (first, first + second, first - second, -second)
-    rows = transform(squares[:, :, :, 0], squares[:, :, :, 1])
-    both = [entry for row in rows for entry in transform(row[..., 0], row[..., 1])]
-    return [with_layout_constraint(entry.reshape(features, -1), Layout((0, 1))) for entry in both]
+    columns = [transform(flip(0, j), flip(1, j)) for j in range(2)]
+    return [entry for pair in zip(*columns, strict=True) for entry in transform(*pair)]
 
 
 def _kernel_tiles(kernel: Array) -> list[Array]:
