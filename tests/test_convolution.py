@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from jax import lax
 
-from gahr.models import winograd
+from gahr.models import convolution, winograd
 from gahr.models.convolution import conv2d
 from gahr.models.layers import BiasFreeBatchNorm
 
@@ -21,6 +21,11 @@ SHAPES = [  # N, H, W, C, F: every form that the convolution and its weight grad
     (2, 1, 1, 32, 32),
     (2, 3, 4, 33, 130),
 ]
+
+
+@pytest.fixture(autouse=True)
+def forms_of_large_batches(monkeypatch):
+    monkeypatch.setattr(convolution, "_LARGE", 0)
 
 
 def reference(images, kernel):

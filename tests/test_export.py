@@ -45,7 +45,7 @@ CASES = {  # function and the shapes of its arguments
     "Jacobian column": (lambda d, x: jacobian.columns(d, x[0], jnp.array([3])), CNN, CLEAN),
     "3 x 3 layers of many channels": (
         lambda x, k: jax.vjp(conv2d, x, k)[1](conv2d(x, k)),
-        jax.ShapeDtypeStruct((2, 8, 8, 32), jnp.float32),
+        jax.ShapeDtypeStruct((32, 8, 8, 32), jnp.float32),
         jax.ShapeDtypeStruct((3, 3, 32, 33), jnp.float32),
     ),
     "Krylov steps": (lambda d, x: eigen.top_eigenbasis(d, x[0], 2, key=KEY), CNN, CLEAN),

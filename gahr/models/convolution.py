@@ -4,6 +4,7 @@ Two primitives, each bilinear and the transpose of the other, so that the form i
 done, for the shapes that are left: an axis that `vmap` adds joins the batch.
 """
 
+import math
 from collections.abc import Callable
 
 import jax
@@ -18,6 +19,7 @@ from gahr.types import Array
 
 _FEW = 4  # up to so many channels on one side, one matrix product is fastest
 _BROAD = 32  # from so many on both sides on, Winograd's form is
+_LARGE = 2**16  # pixels of the batch times channels, below which it is not
 
 
 def conv2d(images: Array, kernel: Array) -> Array:
@@ -42,9 +44,8 @@ def _direct(images: Array, kernel: Array) -> Array:
 
 
 def _direct_gradient(images: Array, cotangents: Array) -> Array:
-    kernel = jnp.zeros((3, 3, images.shape[-1], cotangents.shape[-1]), images.dtype)
-    (gradient,) = jax.linear_transpose(lambda kernel: _direct(images, kernel), kernel)(cotangents)
-    return gradient
+    pads, dimensions = ((1, 1), (1, 1)), ("CHWN", "IHWO", "HWNC")  # the sum is over the images
+    return lax.conv_general_dilated(images, cotangents, (1, 1), pads, dimension_numbers=dimensions)
 
 
 def _shifts(images: Array) -> Array:
@@ -72,7 +73,7 @@ def _on_cpu(images: Array, kernel: Array) -> Array:
         return sum(padded[:, i : i + height, j : j + width, i, j] for i in range(3) for j in range(3))
     if channels <= _FEW:
         return jnp.tensordot(_shifts(images), kernel.reshape(-1, features), 1)
-    if min(channels, features) >= _BROAD:
+    if _many(images, features):
         return winograd.convolve(images, kernel)
     return _strip(images, kernel) if channels >= _BROAD else _direct(images, kernel)
 
@@ -84,8 +85,14 @@ def _gradient_on_cpu(images: Array, cotangents: Array) -> Array:
         return jnp.flip(gradient.reshape(channels, 3, 3, features), (1, 2)).transpose(1, 2, 0, 3)
     if channels <= _FEW:
         return jnp.tensordot(_shifts(images), cotangents, ((0, 1, 2), (0, 1, 2))).reshape(3, 3, channels, features)
-    form = winograd.kernel_gradient if min(channels, features) >= _BROAD else _direct_gradient
+    form = winograd.kernel_gradient if _many(images, features) else _direct_gradient
     return form(images, cotangents)
+
+
+def _many(images: Array, features: int) -> bool:
+    """Whether there are so many pixels and channels that the tiles' transforms cost less than they save."""
+    narrow = min(images.shape[-1], features)
+    return narrow >= _BROAD and math.prod(images.shape[:3]) * narrow >= _LARGE
 
 
 def _primitive(name: str, direct: Callable, on_cpu: Callable) -> Primitive:

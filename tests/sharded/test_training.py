@@ -10,6 +10,7 @@ from jax import lax
 from jax.sharding import NamedSharding, PartitionSpec
 
 from gahr.denoiser import network_of
+from gahr.models import convolution, winograd
 from gahr.models.convolution import conv2d
 from gahr.models.layers import initialize
 from gahr.models.unet import UNet
@@ -47,7 +48,10 @@ def test_loss_gradients_and_statistics_do_not_depend_on_the_number_of_devices():
         assert_close(other, one)
 
 
-def test_the_convolution_of_a_spread_batch_is_that_of_the_whole():
+def test_the_convolution_of_a_spread_batch_is_that_of_the_whole(monkeypatch):
+    monkeypatch.setattr(convolution, "_LARGE", 0)
+    monkeypatch.setattr(winograd, "_BLOCK", 16 * 4 * 6 * 130 * 8)  # with 130 features, two blocks
+
     def direct(images, kernel):
         return lax.conv_general_dilated(images, kernel, (1, 1), "SAME", dimension_numbers=("NHWC", "HWIO", "NHWC"))
 
@@ -55,8 +59,20 @@ def test_the_convolution_of_a_spread_batch_is_that_of_the_whole():
         values, pull = jax.vjp(lambda *at: [function(*pair) for pair in zip(*at, strict=True)], images, kernels)
         return values, pull([jnp.sin(value) for value in values])
 
-    shapes = ((1, 6), (6, 1), (6, 7), (32, 33))  # every form that the convolution takes
+    shapes = ((1, 6), (6, 1), (6, 7), (33, 7), (32, 33), (34, 130))  # every form that the convolution takes
     images = [jax.random.normal(KEY, (16, 4, 5, shape[0])) for shape in shapes]
     kernels = [jax.random.normal(jax.random.key(1), (3, 3, *shape)) for shape in shapes]
-    found = jax.jit(functools.partial(values_and_gradients, function=conv2d))(*on(8, images, kernels))
-    assert_close(found, jax.jit(functools.partial(values_and_gradients, function=direct))(images, kernels))
+    at = on(8, images, kernels)
+    spread = jax.jit(functools.partial(values_and_gradients, function=conv2d)).lower(*at).compile()
+    assert "all-gather" not in spread.as_text()  # of images: each device keeps to its own
+    expected = jax.jit(functools.partial(values_and_gradients, function=direct))(images, kernels)
+    assert_close(spread(*at), expected)
+
+    def part(images, kernels):
+        return values_and_gradients(images, kernels, function=conv2d)
+
+    alone, everywhere = PartitionSpec("data"), PartitionSpec()
+    mapped = jax.shard_map(
+        part, mesh=over(8).mesh, in_specs=(alone, everywhere), out_specs=(alone, (alone, everywhere))
+    )
+    assert_close(jax.jit(mapped)(*at), expected)
