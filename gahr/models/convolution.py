@@ -19,7 +19,7 @@ from gahr.types import Array
 
 _FEW = 4  # up to so many channels on one side, one matrix product is fastest
 _BROAD = 32  # from so many on both sides on, Winograd's form is
-_LARGE = 2**16  # pixels of the batch times channels, below which it is not
+_LARGE = 2**17  # pixels of the batch times channels, below which it is not
 
 
 def conv2d(images: Array, kernel: Array) -> Array:
