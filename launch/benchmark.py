@@ -189,9 +189,10 @@ def measure_jacobian(side: int, *, columns: int, k: int = 30, sigma: float = 0.1
             forward.append(1 / rate(lambda: apply(denoiser, batch), FLAGS.seconds) / columns)
             column.append(1 / rate(lambda: push(denoiser, noisy, indices), FLAGS.seconds) / columns)
 
+    top_eigenbasis = jax.jit(eigen.top_eigenbasis, static_argnames="k")
+
     def leading() -> jacobian.Eigenbasis:
-        found = eigen.top_eigenbasis(denoiser, noisy, k, key=jax.random.key(1), loop=eigen.host_loop)
-        return jax.block_until_ready(found)
+        return jax.block_until_ready(top_eigenbasis(denoiser, noisy, k=k, key=jax.random.key(1)))
 
     leading()  # compiles
     take_turns()

@@ -109,7 +109,7 @@ CALLS |= {
     geometry.orientation_agreement: lambda x: geometry.orientation_agreement(x, x[0]),
 }
 OF_RESULTS = {  # not of images: their own tests
-    eigen.host_loop, jacobian.relative_asymmetry, identities.card_of, identities.card_lines, identities.mse_slope,
+    jacobian.relative_asymmetry, identities.card_of, identities.card_lines, identities.mse_slope,
     performance.psnr_slope, performance.local_slope, performance.levels_between,
 }  # fmt: skip
 

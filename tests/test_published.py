@@ -501,7 +501,7 @@ if DATA:
         denoiser, crop, matrix = linear_part(BSD400)
         ascending, columns = np.linalg.eigh((matrix + matrix.T) / 2)
         values, vectors = ascending[::-1], columns.T[::-1]
-        options = dict(key=jax.random.key(0), tolerance=3e-4, loop=eigen.host_loop)
+        options = dict(key=jax.random.key(0), tolerance=3e-4)
         found = eigen.top_eigenbasis(denoiser, crop, 30, **options)
         np.testing.assert_allclose(found.shrinkage, values[:30], atol=1e-4)
         for first in (0, 9):  # the largest gap of all, and of those after ten vectors or more

@@ -1,8 +1,8 @@
 """Leading eigenvectors and singular vectors of a Jacobian from products with it alone, without the matrix.
 
-A product is one J v (`jax.jvp`) and one J^T v (`jax.vjp`). Everything is pure and can be jitted and `vmap`ped over
-images. Two methods, which stop on residual norms; measured on a published BF-CNN of 20 layers at a noisy 32 x 32 crop,
-k = 10 of d = 1024, against the whole Jacobian:
+A product is one J v (`jax.jvp`) and one J^T v (`jax.vjp`). Everything is pure and can be `vmap`ped over images; `jit`
+it for several, since every call outside of one compiles anew. Two methods, which stop on residual norms; measured on a
+published BF-CNN of 20 layers at a noisy 32 x 32 crop, k = 10 of d = 1024, against the whole Jacobian:
 
     method, tolerance                                products      largest error of s_k / s_1
     krylov: a whole Krylov space, 1e-3 (1e-4)        124 (140)     2e-6 (3e-7)
@@ -10,40 +10,20 @@ k = 10 of d = 1024, against the whole Jacobian:
 """
 
 import dataclasses
-import functools
 from collections.abc import Callable
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 from jax import lax
-from jax.tree_util import Partial
 
 from gahr.analysis import krylov, power
 from gahr.analysis.checks import check_image, known_finite
 from gahr.analysis.jacobian import Eigenbasis, SingularBasis, relative_asymmetry
-from gahr.denoiser import as_argument
 from gahr.names import pick, require
 from gahr.types import Array, Denoiser, Key
 
 _METHODS = {"krylov": krylov, "power": power}
-
-
-def host_loop(condition: Callable, body: Callable, state: Any) -> Any:
-    """Python loop with the interface of `jax.lax.while_loop`, around a jitted body.
-
-    XLA's CPU compiler brings convolutions into their fast form outside of loops only, so that on a CPU this is
-    up to five times as fast. It cannot be used inside `jit` or `vmap`. The memory of `state` is used again, so
-    the caller must not.
-    """
-    while condition(state):
-        state = _call(body, state)
-    return state
-
-
-@functools.partial(jax.jit, donate_argnums=1)
-def _call(body: Callable, state: Any) -> Any:
-    return body(state)  # a Partial, hence an argument: equal bodies share one compilation
 
 
 def top_eigenbasis(
@@ -56,7 +36,6 @@ def top_eigenbasis(
     block: int = 4,
     tolerance: float = 1e-3,
     max_products: int | None = None,
-    loop: Callable = lax.while_loop,
 ) -> Eigenbasis:
     """The k leading eigenvectors of the symmetric part S = (J + J^T) / 2 of a denoiser's Jacobian.
 
@@ -72,7 +51,6 @@ def top_eigenbasis(
       max_products: stop at the latest after so many, but for the k that are needed; where None, 10 k + 100, which is
         enough for networks (many equal eigenvalues need more), and 100 steps of "power". "krylov" keeps 2 vectors of
         d numbers for each.
-      loop: `jax.lax.while_loop`, or `host_loop` on a CPU.
 
     Returns:
       Eigenbasis of k vectors, with residuals |S e - s e|, the number of products, and an estimate of the
@@ -84,7 +62,7 @@ def top_eigenbasis(
     """
     noisy = check_image(denoiser, noisy)
     step = _Step(_symmetric, pick("method", _METHODS, method), tolerance)
-    found, asymmetry = _solve(step, denoiser, noisy, k, key, block, max_products, loop)
+    found, asymmetry = _solve(step, denoiser, noisy, k, key, block, max_products)
     vectors = found.pairs.vectors.reshape(k, *noisy.shape)
     return Eigenbasis(found.pairs.values, vectors, asymmetry, found.pairs.residuals, found.num_products)
 
@@ -99,7 +77,6 @@ def top_singular_basis(
     block: int = 4,
     tolerance: float = 1e-3,
     max_products: int | None = None,
-    loop: Callable = lax.while_loop,
 ) -> SingularBasis:
     """The k leading singular values and vectors of the Jacobian of a function at a point.
 
@@ -109,7 +86,7 @@ def top_singular_basis(
     Args:
       function: any differentiable map between arrays, also of different shapes.
       at: point (...), of d numbers.
-      k, key, method, block, max_products, loop: as in `top_eigenbasis`.
+      k, key, method, block, max_products: as in `top_eigenbasis`.
       tolerance: stop when every |J^T u - s v| <= tolerance s_1.
 
     Returns:
@@ -124,7 +101,7 @@ def top_singular_basis(
         raise ValueError("the point holds NaN or infinite values")
     at = jnp.asarray(at)
     step = _Step(_gram, pick("method", _METHODS, method), tolerance)
-    found, _ = _solve(step, function, at, k, key, block, max_products, loop)
+    found, _ = _solve(step, function, at, k, key, block, max_products)
     right = found.pairs.vectors.reshape(k, *at.shape)
     left = jax.vmap(lambda v: jax.jvp(function, (at,), (v,))[1])(right)
     values = jnp.linalg.norm(left.reshape(k, -1), axis=1)
@@ -146,7 +123,7 @@ def _gram(push: Callable, pull: Callable, vectors: Array) -> tuple[Array, Array]
 
 @dataclasses.dataclass(frozen=True)
 class _Step:
-    """One step of a method with a Jacobian; equal ones share a compilation."""
+    """One step of a method with a Jacobian."""
 
     operator: Callable
     method: Any
@@ -170,7 +147,7 @@ class _Step:
 
 
 def _solve(
-    step: _Step, function: Callable, at: Array, k: int, key: Key, block: int, max_products: int | None, loop: Callable
+    step: _Step, function: Callable, at: Array, k: int, key: Key, block: int, max_products: int | None
 ) -> tuple[krylov.State, Array]:
     """The finished search, and the asymmetry that its first block shows."""
     require(1 <= k <= at.size, "k", k, f"between 1 and the {at.size} dimensions of the image")
@@ -183,8 +160,8 @@ def _solve(
         limit = capacity = -(-min(max(limit, k), at.size) // block) * block
     key, first = jax.random.split(key)
     rows = jnp.linalg.qr(jax.random.normal(first, (at.size, block), at.dtype))[0].T
-    return loop(
+    return lax.while_loop(
         lambda state: ~state[0].finished & (state[0].num_products + block <= limit),
-        Partial(step, as_argument(function), at),
+        lambda state: step(function, at, state),
         (krylov.start(rows, k, key=key, capacity=capacity), jnp.zeros((), at.dtype)),
     )
