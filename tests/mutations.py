@@ -85,7 +85,7 @@ def stale(only: str = "") -> list[str]:
 
 def status(copy: Path, *tests: str) -> int:
     """Exit status of pytest in a copy of the tree."""
-    line = [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", *tests]
+    line = [sys.executable, "-m", "pytest", "-n", "0", "-x", "-q", "-p", "no:cacheprovider", *tests]
     environment = os.environ | {"PYTHONPATH": str(copy), "PYTHONDONTWRITEBYTECODE": "1"}
     return subprocess.run(line, cwd=copy, env=environment, stdout=subprocess.DEVNULL, check=False).returncode
 

@@ -52,6 +52,14 @@ CASES = {  # function and the shapes of its arguments
 }
 
 
+def test_a_network_of_many_channels_is_exported_for_every_batch_size():
+    model = UNet(features=32, num_blocks=1)
+    denoiser = bind(model, jax.eval_shape(model.init, KEY, CLEAN))
+    noisy = jax.ShapeDtypeStruct(jax.export.symbolic_shape("n, 8, 8, 1"), jnp.float32)
+    exported = jax.export.export(jax.jit(lambda denoiser, noisy: denoiser(noisy)))(denoiser, noisy)
+    assert str(exported.out_avals[0].shape[0]) == "n"
+
+
 @pytest.mark.parametrize("name", CASES)
 def test_it_lowers_for_every_platform(name):
     function, *arguments = CASES[name]

@@ -40,7 +40,8 @@ class Gain(nn.Module):  # told sigma: D(y) = g y with g = a / (a + sigma^2)
 def imitation(network, variables, key, clean, *, teacher=None, sigma=0.3):
     noisy = clean + sigma * jax.random.normal(key, clean.shape)
     residual, updates = network(variables, noisy, sigma, train=True)
-    return jnp.mean((noisy - residual - teacher(noisy, sigma)) ** 2), updates
+    size = sum(jnp.sum(leaf**2) for leaf in jax.tree.leaves(variables["params"]))
+    return jnp.mean((noisy - residual - teacher(noisy, sigma)) ** 2) + 1e-6 * size, updates
 
 
 class Left(NamedTuple):
@@ -117,6 +118,12 @@ def test_a_toy_of_each_kind_is_trained_sampled_and_studied(members, tmp_path):
     start = jnp.stack([jax.random.normal(key, (16, 16, 1)) for key in keys])
     np.testing.assert_allclose(samples, teacher(teacher(start)), rtol=1e-4, atol=1e-5)
     assert trace.steps.tolist() == [2, 2, 2]
+
+
+def test_a_teacher_that_cannot_take_the_images_is_refused_before_it_is_trained(members, tmp_path):
+    members.runs.student.data.size = 15
+    with pytest.raises(ValueError, match=r"run student: objective\.teacher: image side 15 is not divisible"):
+        plan(members, tmp_path)
 
 
 def test_teachers_of_each_other_are_refused(members, tmp_path):

@@ -55,29 +55,27 @@ def _build(seed: int, name: str, **section: Any) -> Parts:
     root = jax.random.key(seed)
     subset, set_size = section["subset"], section["set_size"]
     dataset = _named("data", section["data"], DATASETS, root)
-    require_whole(f"set_size of subset {subset}", set_size, most=pick("subset", dataset.sizes, subset))
+    trained_on = {name: size for name, size in dataset.sizes.items() if name != "test"}
+    require_whole(f"set_size of subset {subset}", set_size, most=pick("subset", trained_on, subset))
+    model = model_of(section["model"])
+    with fields.named("model", fields=section["model"]):
+        shapes = variable_shapes(model, dataset.shape)
 
     loss, options = _member("objective", section["objective"], OBJECTIVES)
     fields.check_names("objective", options, loss)
     teacher = options.pop("teacher", None)
     with fields.named("objective", fields=options):
-        _try(functools.partial(loss, **options), dataset.shape, teacher)
+        _try(functools.partial(loss, **options), shapes, dataset.shape, teacher)
 
     return Parts(
         section=section,
-        model=model_of(section["model"]),
+        model=model,
         dataset=dataset,
         loss=with_options(loss, **options),
         teacher=teacher,
         recipe=_named("optim", section["optim"], training.OPTIMIZERS),
         key=jax.random.fold_in(root, zlib.crc32(name.encode())),  # its own, whatever runs stand beside it
     )
-
-
-def check_model(parts: Parts, name: str) -> None:
-    """ValueError where the network of run `name` cannot be made, or not for its images."""
-    with fields.named(f"run {name}"), fields.named("model", fields=parts.section["model"]):
-        variable_shapes(parts.model, parts.dataset.shape)
 
 
 @functools.lru_cache
@@ -100,12 +98,13 @@ def _member(section: str, values: Mapping[str, Any], choices: Mapping[str, Calla
     return pick(f"{section}.name", choices, options.pop("name")), options
 
 
-def _try(loss: Callable, shape: tuple[int, int, int], teacher: str | None) -> None:
-    """Have a loss look at its options, on a network that does nothing."""
+def _try(loss: Callable, variables: PyTree, shape: tuple[int, int, int], teacher: str | None) -> None:
+    """Have a loss look at its options, on variables of these shapes and a network that does nothing."""
     network = lambda variables, noisy, sigma, *, train: (jnp.zeros_like(noisy), {})
     copy = (lambda noisy, sigma: noisy) if teacher else None
     clean = jax.ShapeDtypeStruct((2, *shape), jnp.float32)
-    jax.eval_shape(lambda key, clean: loss(network, {}, key, clean, teacher=copy), jax.random.key(0), clean)
+    measure = lambda variables, key, clean: loss(network, variables, key, clean, teacher=copy)
+    jax.eval_shape(measure, variables, jax.random.key(0), clean)
 
 
 def without_others_fields(section: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
@@ -135,11 +134,10 @@ _initialize = jax.jit(initialize, static_argnums=(0, 2))  # compiled once for eq
 
 
 def new_state(parts: Parts) -> training.TrainState:
-    """State before the first step, on all devices."""
+    """State before the first step."""
     key = jax.random.fold_in(parts.key, 2**32 - 1)  # of no step
     variables = _initialize(parts.model, key, parts.dataset.shape)
-    state = training.init_state(variables, parts.recipe.optimizer, average=parts.recipe.average)
-    return hosts.replicated(state)
+    return training.init_state(variables, parts.recipe.optimizer, average=parts.recipe.average)
 
 
 def variables_of(state: training.TrainState) -> dict:

@@ -1,6 +1,7 @@
 """The devices of all processes as one mesh, and what processes agree upon."""
 
 import functools
+import itertools
 from collections.abc import Callable
 
 import jax
@@ -53,12 +54,15 @@ def agree(value: float) -> float:
     return float(multihost_utils.broadcast_one_to_all(np.float32(value)))
 
 
-def stop_agreed(requested: bool, step: int) -> bool:
+_asked = itertools.count()  # as often in each process; steps begin anew with every run, and would not do
+
+
+def stop_agreed(requested: bool) -> bool:
     """Whether to stop after this step: as asked for here, or on several hosts where all agree on it.
 
     Each must ask at every step. There, SIGTERM to any of the processes is the request, which JAX's own handler hears.
     """
-    return multihost_utils.reached_preemption_sync_point(step) if jax.process_count() > 1 else requested
+    return multihost_utils.reached_preemption_sync_point(next(_asked)) if jax.process_count() > 1 else requested
 
 
 def wait(name: str) -> None:

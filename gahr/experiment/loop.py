@@ -78,7 +78,7 @@ def fit(
         pending.append(metrics)
         if len(pending) > 1:
             jax.block_until_ready(pending[-2])  # one step ahead of the device, not more
-        leave = hosts.stop_agreed(progress.stop_requested, step) or step == num_steps
+        leave = hosts.stop_agreed(progress.stop_requested) or step == num_steps
         save = leave or step == next_save
         if save or step == next_log:
             means = _means(pending, name, step, checkpoints)

@@ -74,6 +74,10 @@ def plan(config: Mapping, workdir: Path, *, only: str = "*") -> Plan:
         if runs[name].dataset.digest is not None:
             run["data"]["digest"] = runs[name].dataset.digest
     runs = _teachers_first(runs)
+    for name, parts in runs.items():
+        if parts.teacher is not None:
+            with fields.named(f"run {name}"), fields.named("objective.teacher"):
+                build.variable_shapes(runs[parts.teacher].model, parts.dataset.shape)
     chosen = fnmatch.filter(runs, only)
     if not chosen and (runs or only != "*"):
         raise ValueError(f"no run is named {only!r}{suggest(only, runs)}")
@@ -87,8 +91,6 @@ def plan(config: Mapping, workdir: Path, *, only: str = "*") -> Plan:
                 )
     storage.matches(workdir, config)
     studies = _studies(config, workdir)
-    for name, parts in runs.items():
-        build.check_model(parts, name)
     return Plan(config, workdir, runs, tuple(chosen), studies, tuple(notes))
 
 

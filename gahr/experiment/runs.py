@@ -62,7 +62,7 @@ def _train_run(planned: Plan, name: str, progress: Progress) -> None:
     parts, directory = planned.runs[name], planned.workdir / name
     teacher = load_network(planned.workdir, run=parts.teacher) if parts.teacher is not None else None
     checkpoints = Checkpoints(directory / "checkpoints")
-    fresh = build.new_state(parts)
+    fresh = hosts.replicated(build.new_state(parts))
     state, warnings = checkpoints.restore_newest(fresh)
     for warning in warnings:
         progress.line(f"{name}: {warning}; going back to the one before")

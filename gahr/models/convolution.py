@@ -91,8 +91,9 @@ def _gradient_on_cpu(images: Array, cotangents: Array) -> Array:
 
 def _many(images: Array, features: int) -> bool:
     """Whether there are so many pixels and channels that the tiles' transforms cost less than they save."""
-    narrow = min(images.shape[-1], features)
-    return narrow >= _BROAD and math.prod(images.shape[:3]) * narrow >= _LARGE
+    narrow, sizes = min(images.shape[-1], features), images.shape[:3]
+    known = all(isinstance(size, int) for size in sizes)  # and no symbol, as in an export for every batch size
+    return known and narrow >= _BROAD and math.prod(sizes) * narrow >= _LARGE
 
 
 def _primitive(name: str, direct: Callable, on_cpu: Callable) -> Primitive:
