@@ -6,6 +6,7 @@ import pytest
 from PIL import Image
 
 from gahr.data import DATASETS, duplicates, files, resizing
+from gahr.experiment import figures
 
 KEY = jax.random.key(0)
 
@@ -110,6 +111,8 @@ def test_images_of_a_file_are_scaled_split_and_resized(small_set):
 def test_the_images_of_a_file_are_held_once_and_no_part_of_compiled_code(small_set):
     one, other = (of(small_set, split="random", num_test=number) for number in (10, 20))
     assert one.take.args[0] is other.take.args[0]
+    shared = {}
+    assert figures.placed(one.take, shared).args[0] is figures.placed(other.take, shared).args[0]
     held = jax.tree.map(jax.numpy.asarray, one.take)
     take = jax.jit(lambda take, index: take(index, subset="a", set_size=20))
     np.testing.assert_array_equal(take(held, np.arange(3)), one.take(np.arange(3), subset="a", set_size=20))

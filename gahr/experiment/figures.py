@@ -19,7 +19,7 @@ from gahr.experiment.networks import load_network
 from gahr.experiment.planning import Plan, PlannedStudy, plan
 from gahr.experiment.progress import Progress
 from gahr.studies.shared.study import Check, Run
-from gahr.types import Array
+from gahr.types import Array, PyTree
 
 
 def study(config: Mapping, workdir: Path, *, progress: Progress | None = None) -> list[Check]:
@@ -47,7 +47,8 @@ def study_planned(planned: Plan, *, progress: Progress | None = None) -> list[Ch
     waiting = [name for name in planned.runs if not planned.finished(name)]
     if waiting:
         raise ValueError(f"not trained yet: {', '.join(waiting)}")
-    runs = functools.cache(lambda: {name: _run(planned, name) for name in planned.config["runs"]})
+    held: dict[int, Array] = {}
+    runs = functools.cache(lambda: {name: _run(planned, name, held) for name in planned.config["runs"]})
     found: list[tuple[str, list[Check], Any]] = []
     for name, each in planned.studies.items():
         arrays = _stored_analysis(each)
@@ -94,9 +95,20 @@ def _take(take: Partial, index: Array, *, subset: str, set_size: Array) -> Array
     return take(index, subset=subset, set_size=set_size)
 
 
-def _run(planned: Plan, name: str) -> Run:
+def placed(tree: PyTree, held: dict[int, Array]) -> PyTree:
+    """Arrays on all devices; what several trees hold, such as the images of a file, is there once, by its id."""
+
+    def place(leaf: Array) -> Array:
+        if id(leaf) not in held:
+            held[id(leaf)] = hosts.replicated(leaf)
+        return held[id(leaf)]
+
+    return jax.tree.map(place, tree)
+
+
+def _run(planned: Plan, name: str, held: dict[int, Array]) -> Run:
     parts = planned.runs[name]
-    take = hosts.replicated(parts.dataset.take)
+    take = placed(parts.dataset.take, held)
     sizes = parts.dataset.sizes | {parts.section["subset"]: parts.section["set_size"]}
 
     def images(subset: str, number: int) -> Array:
