@@ -2,6 +2,17 @@
 
 Two primitives, each bilinear and the transpose of the other, so that the form is chosen once every transformation is
 done, for the shapes that are left: an axis that `vmap` adds joins the batch.
+
+The classes of shapes were measured on two cores, each form alone and compiled, best of calls in 0.3 s; GFLOP/s as the
+direct sum counts them, beside a matrix product of 215:
+
+    batch, side, C -> F     forward: XLA, Winograd     weight gradient: XLA, Winograd
+    64, 20, 32 -> 32                 162, 192                            93, 136
+    32, 40, 64 -> 32                 171, 229                           124, 171
+    32, 10, 128 -> 128               209, 323                           181, 250
+    16, 80, 64 -> 64                 188, 242                            95, 169
+    16, 20, 256 -> 256               215, 382                           180, 290
+    32, 32, 16 -> 16                  99, 48                             80, 34
 """
 
 import math
