@@ -34,7 +34,7 @@ from absl import flags, logging
 from gahr.analysis import eigen, jacobian
 from gahr.data import files
 from gahr.denoiser import bind, network_of
-from gahr.experiment import command, memory
+from gahr.experiment import build, command, memory
 from gahr.experiment.estimate import forward_operations
 from gahr.models import published
 from gahr.models.layers import initialize
@@ -122,7 +122,7 @@ def torch_peer(size: Size) -> Iterator[Callable[[str, float], float]]:
     It is a process of its own, as its users run it, that waits while it is not asked.
     """
     model = UNet(size.features, size.num_blocks)
-    shapes = jax.eval_shape(lambda key: initialize(model, key, (size.side, size.side, 1)), jax.random.key(0))
+    shapes = build.variable_shapes(model, (size.side, size.side, 1))
     parameters = sum(leaf.size for leaf in jax.tree.leaves(shapes["params"]))
     line = [sys.executable, str(Path(__file__).parent / "torch_peer.py"), *map(str, size), str(os.cpu_count())]
     with subprocess.Popen(line, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as peer:

@@ -94,9 +94,8 @@ def _cotangent_tiles(cotangents: Array) -> list[Array]:
     """The sixteen entries (tiles, F) of A t A^T."""
     number, height, width, features = cotangents.shape
     squares = cotangents.reshape(number, height // 2, 2, width // 2, 2, features)
-    transform = lambda first, second: (first, first + second, first - second, -second)
-    rows = transform(squares[:, :, 0], squares[:, :, 1])
-    return [entry.reshape(-1, features) for row in rows for entry in transform(row[:, :, :, 0], row[:, :, :, 1])]
+    rows = _spread(squares[:, :, 0], squares[:, :, 1])
+    return [entry.reshape(-1, features) for row in rows for entry in _spread(row[:, :, :, 0], row[:, :, :, 1])]
 
 
 def _channels_first(cotangents: Array) -> list[Array]:
@@ -105,9 +104,13 @@ def _channels_first(cotangents: Array) -> list[Array]:
     squares = cotangents.reshape(number, height // 2, 2, width // 2, 2, features)
     unit = jnp.eye(features, dtype=cotangents.dtype)  # a product with it transposes in memory, and exactly
     flip = lambda i, j: lax.optimization_barrier(unit @ squares[:, :, i, :, j].reshape(-1, features).T)
-    transform = lambda first, second: (first, first + second, first - second, -second)
-    columns = [transform(flip(0, j), flip(1, j)) for j in range(2)]
-    return [entry for pair in zip(*columns, strict=True) for entry in transform(*pair)]
+    columns = [_spread(flip(0, j), flip(1, j)) for j in range(2)]
+    return [entry for pair in zip(*columns, strict=True) for entry in _spread(*pair)]
+
+
+def _spread(first: Array, second: Array) -> tuple[Array, ...]:
+    """A t, of the two rows or columns of a tile of cotangents."""
+    return first, first + second, first - second, -second
 
 
 def _kernel_tiles(kernel: Array) -> list[Array]:
