@@ -26,6 +26,10 @@ _SHORT = dict(
 _RECIPES = {  # scale -> changes to the published recipe, one after the other
     "paper": (),
     "gpu": (_SHORT, dict(optim=dict(batch_size=128, num_steps=20_000))),
+    "hours": (
+        _SHORT,
+        dict(size=32, model=dict(features=32), optim=dict(batch_size=32, num_steps=32_000, peak=1e-3, average=0.999)),
+    ),
     "laptop": (
         _SHORT,
         dict(size=32, model=dict(features=16), optim=dict(batch_size=32, num_steps=4_000, peak=2e-3)),
@@ -36,10 +40,11 @@ _RECIPES = {  # scale -> changes to the published recipe, one after the other
     ),
 }
 _DEPTHS = {  # network -> field of its depth, and the depth at each scale
-    "unet": ("num_blocks", {"paper": 3, "gpu": 3, "laptop": 2, "smoke": 1}),
-    "bfcnn": ("num_layers", {"paper": 21, "gpu": 21, "laptop": 12, "smoke": 4}),
+    "unet": ("num_blocks", {"paper": 3, "gpu": 3, "hours": 2, "laptop": 2, "smoke": 1}),
+    "bfcnn": ("num_layers", {"paper": 21, "gpu": 21, "hours": 12, "laptop": 12, "smoke": 4}),
 }
-SCALES = ("smoke", "laptop", "gpu", "paper")
+_MILESTONES = {"hours": tuple(500 * 2**k for k in range(7))}  # for learning curves
+SCALES = ("smoke", "laptop", "hours", "gpu", "paper")
 
 
 def num_blocks(size: int) -> int:
@@ -69,7 +74,8 @@ def base(
       num_steps: training steps at laptop scale, instead of its own.
 
     Returns:
-      ConfigDict of scale, scale_reason, seed, checkpoint_seconds and runs.
+      ConfigDict of scale, scale_reason, seed, checkpoint_seconds, milestones (steps whose checkpoints are kept for
+      good) and runs.
 
     Raises:
       ValueError: unknown scale or model.
@@ -94,7 +100,8 @@ def base(
         )
         for name, options in data.items()
     }
-    return ConfigDict(dict(scale=scale, scale_reason=reason, seed=seed, checkpoint_seconds=60.0, runs=runs))
+    kept = dict(checkpoint_seconds=60.0, milestones=_MILESTONES.get(scale, ()))
+    return ConfigDict(dict(scale=scale, scale_reason=reason, seed=seed, runs=runs) | kept)
 
 
 def calpha(alphas: Iterable[float], *, background_alpha: float | None = None) -> dict[str, dict[str, Any]]:

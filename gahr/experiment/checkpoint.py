@@ -3,13 +3,14 @@
 import contextlib
 import json
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import jax
 import numpy as np
 import orbax.checkpoint as ocp
 from flax.traverse_util import flatten_dict, unflatten_dict
+from orbax.checkpoint.checkpoint_managers import AnyPreservationPolicy, CustomSteps, LatestN
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
@@ -20,16 +21,16 @@ _FORMAT_VERSION = 1
 
 
 class Checkpoints:
-    """Checkpoints `directory/STEP` of one run, the newest few kept.
+    """Checkpoints `directory/STEP` of one run: the newest few are kept, and those of some steps for good.
 
     A save is complete or absent: Orbax writes beside the final name and renames. Saving waits until the files
     are written, because the training step reuses the memory of the state.
     """
 
-    def __init__(self, directory: Path, *, keep: int = 2, read_only: bool = False):
+    def __init__(self, directory: Path, *, keep: int = 2, always: Sequence[int] = (), read_only: bool = False):
         logging.getLogger("absl").setLevel(logging.ERROR)  # Orbax reports every save
         options = ocp.CheckpointManagerOptions(
-            max_to_keep=keep,
+            preservation_policy=AnyPreservationPolicy([LatestN(keep), CustomSteps(always)]),
             enable_async_checkpointing=False,
             cleanup_tmp_directories=not read_only,
             create=not read_only,

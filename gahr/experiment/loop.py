@@ -2,7 +2,7 @@
 
 import functools
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 
 import jax
 import jax.numpy as jnp
@@ -33,10 +33,11 @@ def fit(
     record: Callable[[dict], None],
     progress: Progress,
     checkpoint_seconds: float = 60.0,
+    milestones: Collection[int] = (),
 ) -> TrainState:
     """Train from `state` to `num_steps`, saving as it goes.
 
-    A checkpoint is written about every `checkpoint_seconds`, at the end and when a stop is asked for, and only of a
+    A checkpoint is written about every `checkpoint_seconds`, at milestones, at the end and when a stop is asked for, and only of a
     state that is finite, as all its losses and gradients so far were. Logging and checkpoints never change what is
     computed. On several hosts all do the same at the same steps: how many steps make so many seconds is what the first
     host has measured since the last checkpoint, and a stop is heard where all agree on the step.
@@ -54,6 +55,7 @@ def fit(
       record: takes each log record, a dictionary with "step".
       progress: shows the log and asks for stops.
       checkpoint_seconds: time between checkpoints: what a killed run loses at most.
+      milestones: steps of further checkpoints.
 
     Returns:
       The state after `num_steps` steps; it has been saved.
@@ -79,7 +81,7 @@ def fit(
         if len(pending) > 1:
             jax.block_until_ready(pending[-2])  # one step ahead of the device, not more
         leave = hosts.stop_agreed(progress.stop_requested) or step == num_steps
-        save = leave or step == next_save
+        save = leave or step == next_save or step in milestones
         if save or step == next_log:
             means = _means(pending, name, step, checkpoints)
             if save and not _is_finite((state.params, state.batch_stats, state.average)):

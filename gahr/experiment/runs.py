@@ -61,7 +61,8 @@ def train_planned(planned: Plan, *, progress: Progress | None = None) -> None:
 def _train_run(planned: Plan, name: str, progress: Progress) -> None:
     parts, directory = planned.runs[name], planned.workdir / name
     teacher = load_network(planned.workdir, run=parts.teacher) if parts.teacher is not None else None
-    checkpoints = Checkpoints(directory / "checkpoints")
+    milestones = planned.config["milestones"]
+    checkpoints = Checkpoints(directory / "checkpoints", always=milestones)
     fresh = hosts.replicated(build.new_state(parts))
     state, warnings = checkpoints.restore_newest(fresh)
     for warning in warnings:
@@ -85,6 +86,7 @@ def _train_run(planned: Plan, name: str, progress: Progress) -> None:
         evaluate=evaluate,
         progress=progress,
         checkpoint_seconds=planned.config["checkpoint_seconds"],
+        milestones=milestones,
     )
     checkpoints.close()
     if hosts.is_first():
