@@ -28,7 +28,7 @@ _RECIPES = {  # scale -> changes to the published recipe, one after the other
     "gpu": (_SHORT, dict(optim=dict(batch_size=128, num_steps=20_000))),
     "hours": (
         _SHORT,
-        dict(size=32, model=dict(features=32), optim=dict(batch_size=32, num_steps=32_000, peak=1e-3, average=0.999)),
+        dict(size=32, model=dict(features=32), optim=dict(batch_size=32, num_steps=16_000, peak=1e-3, average=0.999)),
     ),
     "laptop": (
         _SHORT,
@@ -43,7 +43,7 @@ _DEPTHS = {  # network -> field of its depth, and the depth at each scale
     "unet": ("num_blocks", {"paper": 3, "gpu": 3, "hours": 2, "laptop": 2, "smoke": 1}),
     "bfcnn": ("num_layers", {"paper": 21, "gpu": 21, "hours": 12, "laptop": 12, "smoke": 4}),
 }
-_MILESTONES = {"hours": tuple(500 * 2**k for k in range(7))}  # for learning curves
+_MILESTONES = {"hours": tuple(500 * 2**k for k in range(6))}  # for learning curves
 SCALES = ("smoke", "laptop", "hours", "gpu", "paper")
 
 
