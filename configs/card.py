@@ -21,6 +21,7 @@ ANALYSIS = {
     "laptop": dict(num_images=64, num_fit=20_000, num_levels=9, num_probes=4),
     "gpu": dict(num_images=256, num_fit=20_000, num_levels=17, num_probes=8),
 }
+ANALYSIS["hours"] = ANALYSIS["laptop"]
 PUBLISHED = dict(num_images=16, num_fit=4_000)  # at laptop scale: 20 layers of 64 features
 MARKS = dict(standard_errors=4.0)
 

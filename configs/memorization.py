@@ -19,7 +19,7 @@ the colon; several values are joined by "+":
   average    decay of the parameter average; 0, the default, keeps none, since an average hides memorization
   model      unet or bfcnn; the depth of a UNet follows the side where there are several
   alpha      exponent of the C^alpha images, for data=calpha alone
-  scale      smoke, laptop, gpu or paper; left out, gpu where there is an accelerator, else laptop
+  scale      smoke, laptop, hours, gpu or paper; left out, gpu where there is an accelerator, else laptop
   seed       of images, initial values and noise
 """
 
@@ -31,13 +31,15 @@ from gahr.names import pick
 SCALES = {
     "paper": dict(size=(80,), features=(64,), set_sizes=(1, 10, 100, 1_000, 10_000, 100_000)),
     "gpu": dict(size=(80,), features=(64,), set_sizes=(1, 10, 100, 1_000, 10_000, 100_000)),
+    "hours": dict(size=(20,), features=(32,), set_sizes=(1, 10, 100, 1_000, 10_000)),
     "laptop": dict(size=(20,), features=(16, 32), set_sizes=(1, 3, 10, 30, 100, 1_000, 10_000)),
     "smoke": dict(size=(8,), features=(8,), set_sizes=(1, 4)),
 }
 # Which image a sample becomes is decided where the noise is large. The weight 1 / sigma^2 of the other laptop configs
 # leaves that untrained, so that ten images are memorized below sigma = 0.1 only; no weight does so with small noise.
-OBJECTIVE = {"laptop": dict(weighting="inverse_sigma")}
+OBJECTIVE = {scale: dict(weighting="inverse_sigma") for scale in ("laptop", "hours")}
 OPTIM = {
+    "hours": dict(batch_size=32, num_steps=10_000, peak=1e-3),
     "laptop": dict(batch_size=32, num_steps=2_500, peak=2e-3),
     # The published initial gains make the first networks the identity, from which no sample moves.
     "smoke": dict(batch_size=8, num_steps=300, peak=2e-3),

@@ -193,3 +193,17 @@ def test_a_state_that_is_not_finite_is_never_saved(tmp_path, field):
         loop.fit(state, step, KEY, checkpoints=checkpoints, evaluate=evaluate, record=records.append, **options)
     assert checkpoints.steps() == [6]
     assert [record["step"] for record in records] == [1, 6]
+
+
+def test_checkpoints_of_milestones_are_kept_beside_the_newest_two(tmp_path):
+    def step(state, key):
+        return state._replace(step=state.step + 1), {"loss": 1.0, "gradient_norm": 1.0}
+
+    checkpoints = Checkpoints(tmp_path, always=(2, 5))
+    state = training.TrainState(jnp.array(0), jnp.ones(3), jnp.ones(3), jnp.ones(3), jnp.ones(3))
+    options = dict(name="alpha3", num_steps=20, batch_size=1, set_size=1, progress=Progress(), milestones=(2, 5))
+    evaluate = lambda state: {"train_psnr": 0.0, "test_psnr": 0.0}
+    loop.fit(state, step, KEY, checkpoints=checkpoints, evaluate=evaluate, record=lambda _: None, **options)
+    assert checkpoints.steps()[:2] == [2, 5]  # 6, the first by the clock, is not kept
+    assert checkpoints.steps()[-1] == 20
+    assert len(checkpoints.steps()) <= 4

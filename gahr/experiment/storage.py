@@ -17,7 +17,8 @@ from typing import IO, Any
 from gahr.experiment import upgrade
 
 _PACKAGES = ("gahr", "jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy", "ml-collections", "matplotlib")
-_FREE = re.compile(r"study\.|checkpoint_seconds|milestones|scale_reason|runs\.\w+\.(variant|repeat) ")  # may differ when resumed
+# may differ when resumed
+_FREE = re.compile(r"study\.|checkpoint_seconds|milestones|scale_reason|runs\.\w+\.(variant|repeat) ")
 
 
 def write_whole(path: Path, write: Callable[[IO[bytes]], None]) -> None:
@@ -118,7 +119,8 @@ def present_command() -> str:
 def claim(workdir: Path, config: dict) -> None:
     """Make `workdir` the directory of this config, or check that it already is.
 
-    What does not change the trained networks (study, checkpoint_seconds, milestones, scale_reason, variant, repeat) may differ.
+    What does not change the trained networks (study, checkpoint_seconds, milestones, scale_reason, variant, repeat) may
+    differ.
 
     Raises:
       ValueError: the directory holds something else, or was made from another config; the message names the
