@@ -37,10 +37,10 @@ def fit(
 ) -> TrainState:
     """Train from `state` to `num_steps`, saving as it goes.
 
-    A checkpoint is written about every `checkpoint_seconds`, at milestones, at the end and when a stop is asked for, and
-    only of a state that is finite, as all its losses and gradients so far were. Logging and checkpoints never change what
-    is computed. On several hosts all do the same at the same steps: how many steps make so many seconds is what the first
-    host has measured since the last checkpoint, and a stop is heard where all agree on the step.
+    A checkpoint is written about every `checkpoint_seconds`, at milestones, at the end and when a stop is asked for,
+    and only of a state that is finite, as all its losses and gradients so far were. Logging and checkpoints never
+    change what is computed. On several hosts all do the same at the same steps: how many steps make so many seconds is
+    what the first host has measured since the last checkpoint, and a stop is heard where all agree on the step.
 
     Args:
       state: state to start from, as new or as restored; its memory is reused.
