@@ -25,8 +25,8 @@ _NAME = "published"
 def _to_run_directory(source: Path, workdir: Path) -> None:
     from gahr.experiment import storage
     from gahr.experiment.build import section_of
-    from gahr.experiment.checkpoint import export_arrays
     from gahr.models import published
+    from gahr.models.stored import export_arrays
 
     model, variables = published.load(source, first_relu=_FIRST_RELU.value)
     section = section_of(model)

@@ -11,17 +11,18 @@ ARITHMETIC = WORDS | {"noise", "metrics", "denoiser"}
 MATHEMATICS = ARITHMETIC | {"blocks"}
 BELOW_STUDIES = MATHEMATICS | {"training", "data", "models", "objectives", "sampling", "analysis", "classical"}
 ALLOWED = {  # module or folder of gahr -> those it may import, besides its own folder
-    "": set(),
+    "": {"pretrained"},
     "types": set(),
     "names": set(),
-    "config": {"names"},
+    "pretrained": WORDS | {"denoiser", "models"},  # at its head only names, which configs need
+    "config": {"names", "pretrained"},
     **dict.fromkeys(("noise", "metrics", "denoiser", "blocks"), WORDS | {"denoiser"}),
     **dict.fromkeys(("data", "models"), WORDS),
     **dict.fromkeys(("training", "objectives"), ARITHMETIC),
     **dict.fromkeys(("sampling", "analysis", "classical"), MATHEMATICS),
     "classical.disk_posterior": MATHEMATICS | {"data.disks"},
     "studies": BELOW_STUDIES,
-    "experiment": BELOW_STUDIES | {"studies", "config"},
+    "experiment": BELOW_STUDIES | {"studies", "config", "pretrained"},
 }
 LOADS_ORBAX = {"experiment.checkpoint", "experiment.hosts"}
 OUTSIDE_CONFIGS = {"gahr", "ml_collections"} | sys.stdlib_module_names - {"importlib", "runpy"}  # none loads another

@@ -5,8 +5,9 @@ from typing import Any
 
 from gahr.denoiser import bind, bind_told, is_told
 from gahr.experiment import build, storage
-from gahr.experiment.checkpoint import Checkpoints, import_arrays
+from gahr.experiment.checkpoint import Checkpoints
 from gahr.experiment.planning import WEIGHTS, finished
+from gahr.models.stored import import_arrays
 from gahr.names import suggest
 from gahr.types import Denoiser, NoiseDenoiser
 

@@ -13,10 +13,11 @@ from jax.tree_util import Partial
 from gahr import denoiser
 from gahr.analysis.performance import psnr_curve
 from gahr.experiment import build, hosts, loop, report, storage
-from gahr.experiment.checkpoint import Checkpoints, export_arrays
+from gahr.experiment.checkpoint import Checkpoints
 from gahr.experiment.networks import load_network
 from gahr.experiment.planning import WEIGHTS, Plan, plan
 from gahr.experiment.progress import Progress
+from gahr.models.stored import export_arrays
 from gahr.training import TrainState
 from gahr.types import Array, NoiseDenoiser
 

@@ -1,0 +1,105 @@
+"""Networks that come with gahr: made of a run directory, loaded by name, and as good as their JSON says."""
+
+import json
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from conftest import get_config
+from safetensors.numpy import load_file
+
+import gahr
+from gahr import pretrained
+from gahr.analysis import performance
+from gahr.denoiser import bind
+from gahr.experiment import build, planning, storage
+from gahr.experiment.ship import ship
+from gahr.models.stored import export_arrays, import_arrays
+
+
+def finished_run(workdir, variables, **data):
+    """A run directory whose run alpha3 has these variables of the fixture `trained`."""
+    config = get_config("scale=smoke")
+    config.runs.alpha3.model.num_blocks = 2
+    config = planning.plan(config, workdir).config
+    run = config["runs"]["alpha3"]
+    run["data"] |= data
+    storage.claim(workdir, config)
+    (workdir / "alpha3").mkdir()
+    weights = export_arrays(variables, {"model": run["model"]})
+    (workdir / "alpha3" / "denoiser.safetensors").write_bytes(weights)
+    return workdir
+
+
+def measured_psnr(name):
+    """Of a network on the images and noise that its JSON names, made anew; and what it says."""
+    described = pretrained.describe(name)
+    run, said = described["run"], described["psnr"]
+    dataset = build.build(run, "run", seed=described["seed"]).dataset
+    clean = dataset.take(jnp.arange(said["images"]), subset="test", set_size=dataset.sizes["test"])
+    curve = jax.jit(performance.psnr_curve)
+    found = curve(gahr.load(name), jax.random.key(said["key"]), clean, sigmas=jnp.array(said["sigmas"]))
+    return found.psnr.mean(0), said["test"]
+
+
+@pytest.fixture(scope="module")
+def made(trained, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("networks")
+    ship(finished_run(folder / "run", trained[1]), folder, run="alpha3")
+    return folder / "alpha3.safetensors"
+
+
+@pytest.mark.parametrize("name", gahr.shipped())
+def test_a_network_that_comes_with_gahr_is_what_its_json_says(name):
+    assert pretrained.file_of(name).stat().st_size < 1_500_000
+    _, description = import_arrays(pretrained.file_of(name))
+    described = pretrained.describe(name)
+    assert description["model"] == described["run"]["model"]
+    assert description["step"] == described["run"]["optim"]["num_steps"]
+    assert described["psnr"]["float16_loss"] < 0.005
+    assert len(described["card"]) > 10
+    np.testing.assert_allclose(*measured_psnr(name), atol=0.05)
+
+
+def test_a_run_is_shipped_in_half_the_bytes_and_as_good(made, trained, noisy):
+    assert {str(array.dtype) for array in load_file(made).values()} == {"float16", "float32"}
+    assert {str(leaf.dtype) for leaf in jax.tree.leaves(gahr.load(str(made)))} == {"float32"}
+    original = bind(*trained)(noisy)
+    difference = gahr.load(str(made))(noisy) - original
+    assert 0 < jnp.linalg.norm(difference) < 2e-3 * jnp.linalg.norm(original)
+    np.testing.assert_allclose(*measured_psnr(str(made)), atol=0.01)
+    assert json.loads(made.with_suffix(".json").read_text())["scale"] == "smoke"
+
+
+def test_kernels_too_small_for_float16_stay_float32(trained, tmp_path):
+    variables = jax.tree.map(jnp.copy, trained[1])
+    for collection, layer, array in (
+        ("params", "encoder0_1_conv", "kernel"),
+        ("batch_stats", "encoder0_1_norm", "sd"),
+    ):
+        variables[collection][layer][array] *= 1e-9  # which cancel
+    ship(finished_run(tmp_path / "run", variables), tmp_path, run="alpha3")
+    assert {str(array.dtype) for array in load_file(tmp_path / "alpha3.safetensors").values()} == {"float32"}
+    assert pretrained.describe(str(tmp_path / "alpha3.safetensors"))["psnr"]["float16_loss"] == 0
+
+
+def test_what_cannot_be_shipped_is_refused(trained, tmp_path):
+    workdir = finished_run(tmp_path / "run", trained[1])
+    with pytest.raises(ValueError, match="did you mean alpha3"):
+        ship(workdir, tmp_path, run="alpha4")
+    of_file = finished_run(tmp_path / "file", trained[1], name="file")
+    with pytest.raises(ValueError, match="run alpha3 was trained on a file"):
+        ship(of_file, tmp_path, run="alpha3")
+
+
+def test_an_unknown_name_is_refused_with_the_nearest(made, monkeypatch, tmp_path):
+    monkeypatch.setattr(pretrained, "_FOLDER", made.parent)
+    assert gahr.shipped() == ["alpha3"]
+    assert pretrained.is_described("alpha3")
+    for name in ("alpha4", "bf_cnn.npz"):
+        assert not pretrained.is_described(name)
+        with pytest.raises(ValueError, match=r"no shipped network '.*\(allowed: alpha3\)"):
+            gahr.load(name)
+    with pytest.raises(ValueError, match="did you mean alpha3"):
+        gahr.load("alpa3")
