@@ -7,11 +7,12 @@ Arguments, after the colon:
   contour     exponents of the contours, joined by "+"
   background  exponent of the backgrounds
   sigma       noise level, image units
+  weights     networks that are trained already, in place of these, as in configs/calpha.py
   scale       as in configs/calpha.py, whose networks and training these are; at laptop scale half as long
   seed        of images, initial values and noise
 """
 
-from gahr.config import base, calpha, parse_arg, require_positive
+from gahr.config import TRAINED, base, calpha, parse_arg, refuse_given, require_positive
 
 ANALYSIS = {"smoke": dict(num_bases=1, num_images=4), "laptop": dict(num_bases=8, num_images=256)}
 # Directions from the paper's figure 17, which gives no numbers; the sizes were set before the first run.
@@ -19,10 +20,13 @@ MARKS = dict(preserved_energy=0.95, psnr_rise=0.1, dimension_ratio=0.95)
 
 
 def get_config(arg=None):
-    arg = parse_arg(arg, contour=(1.5, 2.0, 4.0), background=8.0, sigma=0.2, scale="auto", seed=0)
+    given = arg
+    arg = parse_arg(arg, contour=(1.5, 2.0, 4.0), background=8.0, sigma=0.2, weights="", scale="auto", seed=0)
+    if arg["weights"]:
+        refuse_given(given, "contour", "background", belongs_to=TRAINED)
     require_positive(sigma=arg["sigma"])
     data = calpha(arg["contour"], background_alpha=arg["background"])
-    config = base(data, scale=arg["scale"], seed=arg["seed"], num_steps=2_000)
+    config = base(data, scale=arg["scale"], seed=arg["seed"], num_steps=2_000, weights=arg["weights"])
     analysis = dict(sigma=arg["sigma"]) | ANALYSIS.get(config.scale, ANALYSIS["laptop"])
     config.study = dict(name="bases", analysis=analysis, marks=MARKS if config.scale != "smoke" else {})
     return config

@@ -2,19 +2,22 @@
 
     python launch/main.py --config configs/calpha.py:alpha=3
     python launch/main.py --config configs/calpha.py:alpha=1+2+3+5     # four networks, the paper's figure
+    python launch/main.py --config configs/calpha.py:weights=calpha1+calpha3     # shipped networks, no training
     python launch/main.py --config configs/calpha.py:alpha=3,scale=smoke     # seconds
 
 Arguments, after the colon:
   alpha             exponent of the contours and, unless given, of the backgrounds; several joined by "+"
   background_alpha  exponent of the backgrounds
   model             unet or bfcnn
+  weights           networks that are trained already, in place of these: names of shipped ones (gahr.shipped()) or
+                    files of launch/ship.py, joined by "+", such as calpha1+calpha3
   scale             smoke, laptop, hours, gpu or paper; left out, gpu where there is an accelerator, else laptop
   seed              of images, initial values and noise
 
 The recipes of training at each scale, which the other figures share, are in gahr/config.py.
 """
 
-from gahr.config import base, calpha, parse_arg
+from gahr.config import TRAINED, base, calpha, parse_arg, refuse_given
 
 ANALYSIS = {
     "smoke": dict(num_images=8, wiener_images=64, num_levels=8, num_probe_images=4, num_probes=2),
@@ -28,11 +31,15 @@ GAINS = {"20": 1.5, "30": 2.5}
 
 
 def get_config(arg=None):
-    arg = parse_arg(arg, alpha=(3.0,), background_alpha=None, model="unet", scale="auto", seed=0)
+    given = arg
+    arg = parse_arg(arg, alpha=(3.0,), background_alpha=None, model="unet", weights="", scale="auto", seed=0)
+    if arg["weights"]:
+        refuse_given(given, "alpha", "background_alpha", "model", belongs_to=TRAINED)
     data = calpha(arg["alpha"], background_alpha=arg["background_alpha"])
-    config = base(data, scale=arg["scale"], seed=arg["seed"], model=arg["model"])
+    config = base(data, scale=arg["scale"], seed=arg["seed"], model=arg["model"], weights=arg["weights"])
     marks = MARKS if config.scale != "smoke" else {}
-    if marks and arg["alpha"] == (3.0,) and arg["background_alpha"] in (None, 3.0):
+    sets = [(run.data.alpha, run.data.background_alpha) for run in config.runs.values()]
+    if marks and sets == [(3.0, 3.0)]:
         marks = marks | dict(gain_over_wiener=GAINS)
     analysis = ANALYSIS.get(config.scale, ANALYSIS["gpu"]) | dict(fit_between=(20.0, 34.0))
     config.study = dict(name="slopes", analysis=analysis, marks=marks)

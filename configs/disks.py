@@ -4,9 +4,10 @@
     python launch/main.py --config configs/disks.py:scale=smoke     # seconds
 
 Arguments, after the colon:
-  sigma  noise level of the Jacobians that are decomposed, image units
-  scale  as in configs/calpha.py, whose networks and training these are
-  seed   of images, initial values and noise
+  sigma    noise level of the Jacobians that are decomposed, image units
+  weights  a network that is trained already, in place of this, as in configs/calpha.py
+  scale    as in configs/calpha.py, whose networks and training these are
+  seed     of images, initial values and noise
 """
 
 from gahr.config import base, parse_arg, require_positive
@@ -22,9 +23,9 @@ MARKS = dict(overlap=0.9, dimension_above=5.0)
 
 
 def get_config(arg=None):
-    arg = parse_arg(arg, sigma=0.04, scale="auto", seed=0)
+    arg = parse_arg(arg, sigma=0.04, weights="", scale="auto", seed=0)
     require_positive(sigma=arg["sigma"])
-    config = base({"disks": dict(name="disks")}, scale=arg["scale"], seed=arg["seed"])
+    config = base({"disks": dict(name="disks")}, scale=arg["scale"], seed=arg["seed"], weights=arg["weights"])
     analysis = dict(sigma=arg["sigma"]) | ANALYSIS.get(config.scale, ANALYSIS["gpu"])
     config.study = dict(name="disks", analysis=analysis, marks=MARKS if config.scale != "smoke" else {})
     return config

@@ -1,12 +1,14 @@
 """The basis a denoiser shrinks in at one image (arXiv:2310.02557, figure 3).
 
     python launch/main.py --config configs/eigenbasis.py     # trains the network of configs/calpha.py first
+    python launch/main.py --config configs/eigenbasis.py:weights=calpha3     # a shipped network, no training
     python launch/main.py --config configs/eigenbasis.py:weights=bf_cnn.npz     # a published network, no training
     python launch/main.py --config configs/eigenbasis.py:weights=bf_cnn.npz,image=face.png,size=80,sigma=0.15
 
 Arguments, after the colon:
-  weights  file of a published network (.npz, .safetensors or .pt); left out, a UNet is trained on C^alpha images
-  image    image file, resized to a square; left out, a test image, or with weights a photograph
+  weights  file of a published network (.npz, .safetensors or .pt), or a network trained here as in configs/calpha.py;
+           left out, a UNet is trained on C^alpha images
+  image    image file, resized to a square; left out, a test image, or of a published network a photograph
   size     side of an image file, pixels; the Jacobian of a grey image has size^4 entries
   sigma    noise level, image units
   alpha    exponent of the C^alpha images, without weights
@@ -14,7 +16,7 @@ Arguments, after the colon:
   seed     of images, initial values and noise
 """
 
-from gahr.config import base, calpha, parse_arg, refuse_given, require_positive
+from gahr.config import TRAINED, base, calpha, parse_arg, published, refuse_given, require_positive
 
 # Marks at 80x80 are 0.95 of the energy and a clear rise of frequency along the basis; smaller images and networks
 # keep the first and are held to half the rank correlation of a Fourier basis.
@@ -24,12 +26,14 @@ MARKS = dict(preserved_energy=0.95, harmonicity=0.5)
 def get_config(arg=None):
     given = arg
     arg = parse_arg(arg, weights="", image="", size=48, sigma=0.15, alpha=3.0, scale="auto", seed=0)
+    of_others = published(arg["weights"])
     if arg["weights"]:
-        refuse_given(given, "alpha", belongs_to="the network that is trained where weights= is left out")
-    elif not arg["image"]:
-        refuse_given(given, "size", belongs_to="image= or weights=")
+        refuse_given(given, "alpha", belongs_to=TRAINED)
+    if not of_others and not arg["image"]:
+        refuse_given(given, "size", belongs_to="image= or weights= of a published network")
     require_positive(size=arg["size"], sigma=arg["sigma"])
-    config = base({} if arg["weights"] else calpha([arg["alpha"]]), scale=arg["scale"], seed=arg["seed"])
-    analysis = {name: arg[name] for name in ("weights", "image", "size", "sigma")}
+    data = {} if arg["weights"] else calpha([arg["alpha"]])
+    config = base(data, scale=arg["scale"], seed=arg["seed"], weights="" if of_others else arg["weights"])
+    analysis = dict(weights=of_others) | {name: arg[name] for name in ("image", "size", "sigma")}
     config.study = dict(name="eigenbasis", analysis=analysis, marks=MARKS if config.scale != "smoke" else {})
     return config

@@ -4,13 +4,14 @@
     python launch/main.py --config configs/lowdim.py:scale=smoke     # seconds
 
 Arguments, after the colon:
-  scale  as in configs/calpha.py, whose networks and training these are; at laptop scale half as long
-  seed   of images, initial values and noise
+  weights  networks that are trained already, in place of these, as in configs/calpha.py: one of each set
+  scale    as in configs/calpha.py, whose networks and training these are; at laptop scale half as long
+  seed     of images, initial values and noise
 
 The paper's images are 40x40 and its network the BF-CNN; here the UNet of the other figures.
 """
 
-from gahr.config import base, parse_arg
+from gahr.config import base, by_set, parse_arg
 
 SIGMA = dict(ray=0.04, waves=0.08)  # the paper's
 ANALYSIS = {"smoke": dict(num_bases=1, num_images=4, num_levels=8), "laptop": dict(num_bases=4, num_images=256)}
@@ -19,9 +20,11 @@ MARKS = dict(overlap=0.9, slope_within=0.1)
 
 
 def get_config(arg=None):
-    arg = parse_arg(arg, scale="auto", seed=0)
-    config = base({name: dict(name=name) for name in SIGMA}, scale=arg["scale"], seed=arg["seed"], num_steps=2_000)
-    if config.scale in ("gpu", "paper"):
+    arg = parse_arg(arg, weights="", scale="auto", seed=0)
+    data = {name: dict(name=name) for name in SIGMA}
+    config = base(data, scale=arg["scale"], seed=arg["seed"], num_steps=2_000, weights=arg["weights"])
+    config.runs = by_set(config.runs, data)
+    if config.scale in ("gpu", "paper") and not arg["weights"]:
         for run in config.runs.values():
             run.data.size = 40
     analysis = dict(sigma=SIGMA) | ANALYSIS.get(config.scale, ANALYSIS["laptop"])

@@ -1,11 +1,13 @@
 """What configs are made of: the string after the colon of `--config FILE.py:name=value,...`, scales, recipes."""
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
+from pathlib import Path
 from typing import Any
 
 from ml_collections import ConfigDict
 
+from gahr import pretrained
 from gahr.names import pick, require_positive
 
 # The published recipe: quadratic noise law, no weighting, halving learning rate, 391,000 steps of 512 images.
@@ -44,6 +46,7 @@ _DEPTHS = {  # network -> field of its depth, and the depth at each scale
     "bfcnn": ("num_layers", {"paper": 21, "gpu": 21, "hours": 12, "laptop": 12, "smoke": 4}),
 }
 _MILESTONES = {"hours": tuple(500 * 2**k for k in range(6))}  # for learning curves
+TRAINED = "networks that are trained where weights= is left out"  # whom arguments of a config belong to
 SCALES = ("smoke", "laptop", "hours", "gpu", "paper")
 
 
@@ -63,6 +66,7 @@ def base(
     seed: int = 0,
     model: str = "unet",
     num_steps: int | None = None,
+    weights: str = "",
 ) -> ConfigDict:
     """A config without its study: one run for each image set, of the size, network and training of a scale.
 
@@ -72,15 +76,22 @@ def base(
       seed: of images, initial values and noise.
       model: "unet" or "bfcnn".
       num_steps: training steps at laptop scale, instead of its own.
+      weights: networks that are trained already, as `gahr.pretrained` takes them, joined by "+": one run for each, with
+        the size, network and training that it had, in place of all the others. They must be of image sets in `data`,
+        where that holds any.
 
     Returns:
       ConfigDict of scale, scale_reason, seed, checkpoint_seconds, milestones (steps whose checkpoints are kept for
       good) and runs.
 
     Raises:
-      ValueError: unknown scale or model.
+      ValueError: unknown scale, model or weights, or weights of other images or of another seed.
     """
     scale, reason = choose_scale(scale)
+    kept = dict(scale=scale, scale_reason=reason, seed=seed, checkpoint_seconds=60.0)
+    kept["milestones"] = _MILESTONES.get(scale, ())
+    if weights:
+        return ConfigDict(kept | dict(runs=_trained(weights, {options["name"] for options in data.values()}, seed)))
     recipe = dict(_PAPER)
     for change in _RECIPES[scale]:
         recipe |= {name: recipe[name] | new if isinstance(new, dict) else new for name, new in change.items()}
@@ -100,8 +111,52 @@ def base(
         )
         for name, options in data.items()
     }
-    kept = dict(checkpoint_seconds=60.0, milestones=_MILESTONES.get(scale, ()))
-    return ConfigDict(dict(scale=scale, scale_reason=reason, seed=seed, runs=runs) | kept)
+    return ConfigDict(kept | dict(runs=runs))
+
+
+def _trained(weights: str, names: Collection[str], seed: int) -> dict[str, dict[str, Any]]:
+    """Run name -> section of a network that is trained already, and where its weights are."""
+    runs = {}
+    for each in weights.split("+"):
+        described = pretrained.describe(each)
+        run, own_seed = described["run"], described["seed"]
+        if names and run["data"]["name"] not in names:
+            fitting = (n for n in pretrained.shipped() if pretrained.describe(n)["run"]["data"]["name"] in names)
+            wanted = f"{' or '.join(sorted(names))} are needed (shipped: {', '.join(fitting) or 'none'})"
+            raise ValueError(f"weights: {each} is of {run['data']['name']} images; networks of {wanted}")
+        if own_seed != seed:
+            raise ValueError(f"weights: the images of {each} are of seed={own_seed}, not {seed}")
+        name = Path(each).stem.replace(".", "_")
+        if name in runs:
+            raise ValueError(f"weights hold two networks of the name {name}")
+        runs[name] = run | dict(weights=dict(name=each))
+    return runs
+
+
+def by_set(runs: Mapping[str, Any], data: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+    """Runs of `base` under the names in `data` of their image sets, for studies that need one network of each.
+
+    Raises:
+      ValueError: two runs of one image set, or none.
+    """
+    named = {name: [run for run in runs.values() if run.data.name == options["name"]] for name, options in data.items()}
+    for name, found in named.items():
+        if len(found) != 1:
+            raise ValueError(f"weights: one network of {data[name]['name']} images is needed, not {len(found)}")
+    return {name: found[0] for name, found in named.items()}
+
+
+def published(weights: str) -> str:
+    """The "+"-joined weights where they are files of others' networks, and nothing where `base` takes them or none.
+
+    Raises:
+      ValueError: both kinds.
+    """
+    names = [name for name in weights.split("+") if name]
+    of_others = [name for name in names if Path(name).suffix and not pretrained.is_described(name)]
+    if of_others and len(of_others) < len(names):
+        raise ValueError(f"weights: {of_others[0]} is a published network, and others are not; give one kind")
+    return "+".join(of_others)
 
 
 def calpha(alphas: Iterable[float], *, background_alpha: float | None = None) -> dict[str, dict[str, Any]]:

@@ -99,9 +99,9 @@ def test_arguments_that_are_left_out_are_not_refused(arg):
         ("memorization", "data=file,path=faces.npz,alpha=2", "alpha= belongs to data=calpha"),
         ("card", "size=16", "size= belongs to weights="),
         ("card", "image=face.png", "image= belongs to weights="),
-        ("card", "weights=net.npz,alpha=2", "alpha= belongs to the network that is trained"),
+        ("card", "weights=net.npz,alpha=2", "alpha= belongs to networks that are trained"),
         ("eigenbasis", "size=16", "size= belongs to image= or weights="),
-        ("eigenbasis", "weights=net.npz,alpha=2", "alpha= belongs to the network that is trained"),
+        ("eigenbasis", "weights=net.npz,alpha=2", "alpha= belongs to networks that are trained"),
     ],
 )
 def test_an_argument_that_is_impossible_or_would_be_ignored_is_refused(file, arg, message):

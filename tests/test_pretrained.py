@@ -10,7 +10,7 @@ from conftest import get_config
 from safetensors.numpy import load_file
 
 import gahr
-from gahr import pretrained
+from gahr import experiment, pretrained
 from gahr.analysis import performance
 from gahr.denoiser import bind
 from gahr.experiment import build, planning, storage
@@ -103,3 +103,62 @@ def test_an_unknown_name_is_refused_with_the_nearest(made, monkeypatch, tmp_path
             gahr.load(name)
     with pytest.raises(ValueError, match="did you mean alpha3"):
         gahr.load("alpa3")
+
+
+def weights(made, file="calpha", **arguments):
+    return get_config(
+        ",".join(f"{n}={v}" for n, v in {"scale": "smoke", "weights": made, **arguments}.items()), file=file
+    )
+
+
+def test_a_run_of_given_weights_is_not_trained_and_has_their_network(made, noisy, tmp_path, launch):
+    config = weights(made)
+    (run,) = config.runs.values()
+    assert run.data.to_dict() == pretrained.describe(str(made))["run"]["data"]
+    done = launch(
+        "main", "--config", f"configs/calpha.py:scale=smoke,weights={made}", "--workdir", tmp_path, "--dry_run"
+    )
+    assert "nothing to train" in done.stderr
+    assert "not trained, the weights of" in done.stdout
+    experiment.train(config, tmp_path)
+    assert (tmp_path / "alpha3" / "denoiser.safetensors").read_bytes() == made.read_bytes()
+    np.testing.assert_array_equal(experiment.load_denoiser(tmp_path)(noisy), gahr.load(str(made))(noisy))
+    assert not (tmp_path / "alpha3" / "checkpoints").exists()
+
+
+def test_other_weights_under_the_same_name_are_noticed(made, tmp_path):
+    copy = tmp_path / "net.safetensors"
+    for suffix in (".safetensors", ".json"):
+        copy.with_suffix(suffix).write_bytes(made.with_suffix(suffix).read_bytes())
+    experiment.train(weights(copy), tmp_path / "run")
+    copy.write_bytes(export_arrays(jax.tree.map(lambda leaf: 2 * leaf, import_arrays(copy)[0]), import_arrays(copy)[1]))
+    with pytest.raises(ValueError, match=r"runs\.net\.weights\.digest was \w+, is"):
+        experiment.plan(weights(copy), tmp_path / "run")
+
+
+def test_weights_that_do_not_fit_are_refused(made, tmp_path):
+    for file, arguments, message in (
+        ("disks", {}, r"alpha3\.safetensors is of calpha images; networks of disks are needed"),
+        ("lowdim", {}, "is of calpha images; networks of ray or waves"),
+        ("shuffled", {}, "one network of shuffled images is needed, not 0"),
+        ("calpha", dict(seed=1), "are of seed=0, not 1"),
+        ("calpha", dict(alpha=2), "alpha= belongs to networks that are trained"),
+        ("calpha", dict(weights=f"{made}+{made}"), "two networks of the name alpha3"),
+        ("calpha", dict(weights="calpa33"), "no shipped network 'calpa33'"),
+        ("card", dict(weights=f"{made}+unet.npz"), r"unet\.npz is a published network, and others are not"),
+        ("card", dict(size=16), "size= belongs to weights= of published networks"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            weights(made, file, **arguments)
+    config = weights(made)
+    config.runs.alpha3.model.features = 4
+    with pytest.raises(ValueError, match=r"run alpha3: weights: .* is the network .*: 8.*, not .*'features': 4"):
+        experiment.plan(config, tmp_path)
+
+
+def test_every_config_that_takes_weights_is_a_plan_of_them(made, tmp_path):
+    for file in ("calpha", "bases", "eigenbasis", "card"):
+        config = weights(made, file)
+        assert list(experiment.plan(config, tmp_path / file).runs) == ["alpha3"]
+        assert config.scale == "smoke"
+        assert not config.study.analysis.get("weights")

@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.tree_util import Partial
 
-from gahr import denoiser, training
+from gahr import denoiser, pretrained, training
 from gahr.data import DATASETS
 from gahr.data.dataset import Dataset
 from gahr.experiment import fields, hosts
@@ -32,6 +32,7 @@ class Parts(NamedTuple):
     teacher: str | None  # name of the run whose denoiser the loss is given
     recipe: training.Recipe
     key: Key
+    weights: str | None  # of `gahr.pretrained`, in place of a training
 
 
 def build(run: Mapping, name: str, *, seed: int) -> Parts:
@@ -47,8 +48,8 @@ def build(run: Mapping, name: str, *, seed: int) -> Parts:
 def _build(seed: int, name: str, **section: Any) -> Parts:
     wanted = ("variant", "repeat", "subset", "set_size", "data", "model", "objective", "optim")
     for field in section:
-        if field not in wanted:
-            raise ValueError(f"unknown field {field}{suggest(field, wanted)}")
+        if field not in (*wanted, "weights"):
+            raise ValueError(f"unknown field {field}{suggest(field, [*wanted, 'weights'])}")
     for field in wanted:
         if field not in section:
             raise ValueError(f"field {field} is missing")
@@ -67,15 +68,28 @@ def _build(seed: int, name: str, **section: Any) -> Parts:
     with fields.named("objective", fields=options):
         _try(functools.partial(loss, **options), shapes, dataset.shape, teacher)
 
+    weights = _weights(section)
     return Parts(
         section=section,
         model=model,
         dataset=dataset,
         loss=with_options(loss, **options),
-        teacher=teacher,
+        teacher=None if weights else teacher,
         recipe=_named("optim", section["optim"], training.OPTIMIZERS),
         key=jax.random.fold_in(root, zlib.crc32(name.encode())),  # its own, whatever runs stand beside it
+        weights=weights,
     )
+
+
+def _weights(section: Mapping[str, Any]) -> str | None:
+    """Name of the weights of a run that is not to be trained; ValueError unless they are of its network."""
+    if "weights" not in section:
+        return None
+    name = section["weights"]["name"]
+    own = pretrained.describe(name)["run"]["model"]
+    if own != section["model"]:
+        raise ValueError(f"weights: {name} is the network {own}, not {dict(section['model'])}")
+    return name
 
 
 @functools.lru_cache

@@ -65,7 +65,7 @@ def _counted(jaxpr: jax.extend.core.Jaxpr) -> Iterator[int]:
 def training_seconds(planned: Plan) -> float:
     """Expected time here of what is left to train, from its operations and the matrix-product rate."""
     total = 0.0
-    for name in planned.chosen:
+    for name in planned.trainings():
         parts = planned.runs[name]
         images = parts.recipe.batch_size * parts.recipe.num_steps * (1 - planned.share_done(name))
         total += _PASSES * images * forward_operations(parts.model, parts.dataset.shape)
@@ -83,9 +83,9 @@ def duration(seconds: float) -> str:
 def summary(planned: Plan) -> list[str]:
     """What will run, why at this scale, for how long, and where it goes: two lines, and what else is to be known."""
     place = f"run directory {planned.workdir}; the same command resumes it"
-    count, scale = len(planned.chosen), planned.config["scale"]
+    count, scale = len(planned.trainings()), planned.config["scale"]
     if not count:
-        return ["nothing to train", place]
+        return [f"scale {scale}: nothing to train", place, *planned.notes]
     others = "|".join(other for other in SCALES if other != scale)
     return [
         f"scale {scale} ({planned.config['scale_reason']}): {count} network{'s' * (count > 1)}, about "
@@ -109,8 +109,8 @@ def details(planned: Plan) -> str:
             label = "/".join(part.key for part in path)
             lines.append(f"  {label:<32} {leaf.shape!s:<22} {leaf.size:>12,}")
         lines.append(f"  {'parameters':<32} {'':<22} {sum(leaf.size for _, leaf in flat):>12,}")
-        if planned.finished(name):
-            lines.append("  already trained")
+        if planned.finished(name) or parts.weights is not None:
+            lines.append(f"  not trained, the weights of {parts.weights}" if parts.weights else "  already trained")
             continue
         compiled = compile_step(build.train_step_of(parts), state, parts.key)
         memory = compiled.memory_analysis()

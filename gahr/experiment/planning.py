@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 import jax
 
+from gahr import pretrained
 from gahr.experiment import build, fields, storage
 from gahr.names import pick, suggest
 from gahr.studies import STUDIES
@@ -32,13 +33,17 @@ class Plan(NamedTuple):
     config: dict  # as config.json holds it: plain values, with the digests of the image files
     workdir: Path
     runs: Mapping[str, build.Parts]  # every run, teachers before those who learn from them
-    chosen: tuple[str, ...]  # the runs to train
+    chosen: tuple[str, ...]  # the runs to train, or whose weights to take
     studies: Mapping[str, PlannedStudy]
     notes: tuple[str, ...]  # what the user should know
 
     def finished(self, name: str) -> bool:
         """Whether run `name` is trained to its end."""
         return finished(self.workdir, name)
+
+    def trainings(self) -> list[str]:
+        """The runs to train."""
+        return [name for name in self.chosen if self.runs[name].weights is None]
 
     def share_done(self, name: str) -> float:
         """Share of the training of run `name` that is done, by its log, in [0, 1]; 1 only where it is finished."""
@@ -73,6 +78,9 @@ def plan(config: Mapping, workdir: Path, *, only: str = "*") -> Plan:
         runs[name] = build.build(run, name, seed=config["seed"])
         if runs[name].dataset.digest is not None:
             run["data"]["digest"] = runs[name].dataset.digest
+        if runs[name].weights is not None:
+            run["weights"]["digest"] = storage.digest(pretrained.file_of(runs[name].weights))
+            notes.append(f"run {name}: not trained, the weights of {runs[name].weights}")
     runs = _teachers_first(runs)
     for name, parts in runs.items():
         if parts.teacher is not None:
@@ -82,7 +90,7 @@ def plan(config: Mapping, workdir: Path, *, only: str = "*") -> Plan:
     if not chosen and (runs or only != "*"):
         raise ValueError(f"no run is named {only!r}{suggest(only, runs)}")
     for name in chosen:
-        if not finished(workdir, name):
+        if not finished(workdir, name) and runs[name].weights is None:
             _check_devices(name, runs[name].recipe.batch_size)
             teacher = runs[name].teacher
             if teacher not in (None, *chosen) and not finished(workdir, teacher):

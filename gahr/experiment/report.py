@@ -115,7 +115,9 @@ def title(planned: Plan) -> str:
     words = [f"{' and '.join(shapes)} images"]
     if all(features):
         words.append(f"{' and '.join(features)} features")
-    if planned.config["scale"] != "paper":
+    if all(parts.weights for parts in runs):
+        words.append("weights of " + ", ".join(Path(parts.weights).stem for parts in runs))
+    elif planned.config["scale"] != "paper":
         words.append(f"{planned.config['scale']} scale")
     return ", ".join(words)
 

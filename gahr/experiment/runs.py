@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.tree_util import Partial
 
-from gahr import denoiser
+from gahr import denoiser, pretrained
 from gahr.analysis.performance import psnr_curve
 from gahr.experiment import build, hosts, loop, report, storage
 from gahr.experiment.checkpoint import Checkpoints
@@ -61,6 +61,11 @@ def train_planned(planned: Plan, *, progress: Progress | None = None) -> None:
 
 def _train_run(planned: Plan, name: str, progress: Progress) -> None:
     parts, directory = planned.runs[name], planned.workdir / name
+    if parts.weights is not None:
+        if hosts.is_first():
+            weights = pretrained.file_of(parts.weights).read_bytes()
+            storage.write_whole(directory / WEIGHTS, lambda file: file.write(weights))
+        return
     teacher = load_network(planned.workdir, run=parts.teacher) if parts.teacher is not None else None
     milestones = planned.config["milestones"]
     checkpoints = Checkpoints(directory / "checkpoints", always=milestones)
