@@ -1,5 +1,7 @@
 """Posterior means in closed form against dense matrices."""
 
+import functools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -54,6 +56,8 @@ def test_gaussian_jacobian_is_symmetric_with_the_wiener_gains(prior):
 
 
 fit = jax.jit(fit_gaussian)
+fit_held = jax.jit(functools.partial(fit_gaussian, hold_out=5))
+fit_moment = jax.jit(functools.partial(fit_gaussian, centred=False))
 
 
 @pytest.mark.parametrize("number", [4, DIMENSION])
@@ -90,6 +94,42 @@ def test_fitted_denoiser_takes_noise_away_from_the_span_of_the_images():
     outside = np.linalg.svd(np.reshape(images - mean, (6, DIMENSION)))[2][5:].reshape(-1, *SHAPE)
     expected = np.repeat(mean, len(outside), axis=0)
     np.testing.assert_allclose(denoise(denoiser, mean + outside, 1e-2), expected, atol=0.01)
+
+
+def test_few_images_cost_little_where_eigenvalues_are_those_of_images_held_out():
+    """N = 3 d: within 2 % of the exact denoiser, and 0.5 % of what these vectors allow; with their own values 7 %."""
+    number, sigma = 64, 0.05
+    eigenvalues = 0.7 / np.arange(1.0, number + 1)
+    square = np.linalg.qr(np.random.default_rng(0).normal(size=(number, number)))[0]
+    covariance = square * eigenvalues @ square.T
+
+    def mse(values, vectors):
+        values, rows = np.asarray(values, float), np.asarray(vectors, float).reshape(number, number)
+        gain = rows.T * (values / (values + sigma**2)) @ rows
+        left = np.eye(number) - gain
+        return np.sum((left @ covariance) * left) + sigma**2 * np.sum(gain**2)
+
+    own, held, best = [], [], []
+    for seed in range(4):
+        normal = np.random.default_rng(seed).normal(size=(3 * number, number))
+        images = jnp.asarray(0.5 + (normal * np.sqrt(eigenvalues) @ square.T).reshape(-1, 8, 8, 1), jnp.float32)
+        values, vectors = fit_held(images)[1:]
+        held.append(mse(values, vectors))
+        own.append(mse(fit(images)[1], vectors))
+        rows = np.asarray(vectors, float).reshape(number, number)
+        best.append(mse(np.sum((rows @ covariance) * rows, 1), vectors))
+    exact = mse(eigenvalues, square.T)
+    assert np.mean(held) < 1.02 * exact
+    assert np.mean(held) < np.mean(best) + 0.005 * exact
+    assert np.mean(own) > 1.06 * exact
+
+
+def test_the_second_moment_is_about_zero():
+    images = 0.5 + 0.1 * jax.random.normal(jax.random.key(4), (200, *SHAPE))
+    mean, eigenvalues, basis = fit_moment(images)
+    np.testing.assert_array_equal(mean, np.zeros(SHAPE))
+    flat, rows = (np.asarray(array).reshape(-1, DIMENSION) for array in (images, basis))
+    np.testing.assert_allclose(rows.T * np.asarray(eigenvalues) @ rows, flat.T @ flat / 200, atol=1e-4)
 
 
 SMALL = (3, 2, 2)

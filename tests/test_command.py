@@ -1,5 +1,6 @@
 """The main command line: errors in one line, the plan, and signals before any work."""
 
+import math
 import signal
 import sys
 
@@ -7,7 +8,7 @@ import pytest
 from conftest import ROOT, python
 
 from gahr.experiment import report, storage
-from gahr.studies.shared.study import AtLeast, Check
+from gahr.studies.shared.study import AtLeast, Check, Estimate
 
 SMOKE = "--config=configs/calpha.py:scale=smoke"
 
@@ -91,3 +92,27 @@ def test_the_shortfall_counts_the_marks_that_are_not_met():
     checks = [Check("name", "-", value, AtLeast(mark)) for value, mark in ((1, 1), (1, 2), (1, None), (1, 2))]
     assert report.shortfall(checks) == "2 of 3 marks not met"
     assert report.shortfall(checks[::2]) == ""
+    nothing = Check("name", "-", 1, AtLeast(1), {"null": 2.0})
+    assert report.shortfall([*checks, nothing]) == "2 of 4 marks not met, 1 met by every null"
+    assert report.shortfall([nothing]) == "1 met by every null"
+
+
+@pytest.mark.parametrize(
+    ("value", "nulls", "words"),
+    [
+        (3, {"one": 1.0, "other": Estimate(0.0, 9.0)}, "yes"),
+        (3, {"one": 1.0, "other": Estimate(2.0, 9.0)}, "yes; also other"),
+        (3, {"one": 2.0, "other": math.nan}, "by every null too: no finding"),  # of NaN nothing is known
+        (3, {}, "yes"),  # a property, of which no null is given
+        (1, {"one": 1.0}, "NO"),
+        (math.nan, {"one": 1.0}, "NO"),
+    ],
+)
+def test_a_verdict_says_which_nulls_meet_the_mark_as_well(value, nulls, words):
+    check = Check("name", "-", value, AtLeast(2), nulls)
+    assert report.verdict(check) == words
+    assert report.table([check]).splitlines()[-1].split(" | ")[-1].strip(" |") == words
+    data = report.as_data(check)
+    assert list(data["nulls"]) == list(nulls)
+    assert data["met_by"] == (list(nulls) if "every" in words else ["other"] if "other" in words else [])
+    assert report.verdict(check._replace(mark=None)) == "-"

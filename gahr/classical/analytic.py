@@ -5,6 +5,7 @@ import math
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax.tree_util import Partial
 
 from gahr.blocks import Images, fold, image_shape, source
@@ -38,22 +39,41 @@ def _shrink(mean: Array, eigenvalues: Array, basis: Array, noisy: Array, sigma: 
     return mean + (coefficients * gains @ basis).reshape(noisy.shape)
 
 
-def fit_gaussian(images: Array) -> tuple[Array, Array, Array]:
-    """Mean, eigenvalues (descending) and basis of the images' covariance: principal components.
+def fit_gaussian(images: Array, *, centred: bool = True, hold_out: int = 0) -> tuple[Array, Array, Array]:
+    """Mean, eigenvalues (descending) and basis of the images' covariance (principal components) or second moment.
+
+    With `hold_out` the basis is still that of all images, but l_k is the mean of <x - m, u_k>^2 over images that the
+    vector u_k was not fitted to: among denoisers that shrink in these vectors that is the best at every sigma, for
+    E |x - D(y)|^2 = sum_k (1 - g_k)^2 E <x, u_k>^2 + g_k^2 sigma^2. A sample's own eigenvalues are too large at the
+    top and too small at the end, at N = 3 d by enough to cost some tenths of a dB; what the vectors miss remains.
 
     Args:
       images: (N, H, W, C). With N below H W C the covariance has rank N - 1.
+      centred: False for the second moment E x x^T, about 0, whose `gaussian` is the best denoiser D(y) = A y.
+      hold_out: every so many-th image is held out: eigenvalue k is that of vector k of the other images, on those
+        held out. 0, or more than there are images, for none.
 
     Returns:
       The arguments of `gaussian`: mean (H, W, C), eigenvalues (d,), basis (d, H, W, C) with d = H W C.
+
+    Reference: Lam (2016), Annals of Statistics 44, 928-953.
     """
     flat = images.reshape(len(images), -1)
-    mean = flat.mean(0)
-    centred = flat - mean[None]
+    mean = flat.mean(0) if centred else jnp.zeros_like(flat[0])
+    rows = flat - mean[None]
     with jax.default_matmul_precision("highest"):
-        ascending, columns = jnp.linalg.eigh(centred.T @ centred / len(images))
-    basis = columns.T[::-1].reshape(-1, *images.shape[1:])
-    return mean.reshape(images.shape[1:]), jnp.maximum(ascending[::-1], 0), basis
+        eigenvalues, columns = _principal(rows)
+        if 0 < hold_out <= len(rows):
+            held = np.arange(len(rows)) % hold_out == hold_out - 1
+            _, others = _principal(rows[~held])
+            eigenvalues = jnp.sort(jnp.mean((rows[held] @ others) ** 2, 0))[::-1]
+    return mean.reshape(images.shape[1:]), eigenvalues, columns.T.reshape(-1, *images.shape[1:])
+
+
+def _principal(rows: Array) -> tuple[Array, Array]:
+    """Eigenvalues, descending, and vectors, as columns, of the second moment of rows (N, d)."""
+    ascending, columns = jnp.linalg.eigh(rows.T @ rows / len(rows))
+    return jnp.maximum(ascending[::-1], 0), columns[:, ::-1]
 
 
 def gaussian_jacobian(eigenvalues: Array, basis: Array, sigma: Array) -> Array:

@@ -14,12 +14,14 @@ import numpy as np
 from jax.tree_util import Partial
 
 from gahr.denoiser import bind, bind_told, is_told
-from gahr.experiment import hosts, report, storage, upgrade
+from gahr.experiment import build, hosts, report, storage
 from gahr.experiment.networks import load_network
 from gahr.experiment.planning import Plan, PlannedStudy, plan
 from gahr.experiment.progress import Progress
 from gahr.studies.shared.study import Check, Run
 from gahr.types import Array, PyTree
+
+_VERSION = 3  # of what analyses find
 
 
 def study(config: Mapping, workdir: Path, *, progress: Progress | None = None) -> list[Check]:
@@ -77,7 +79,7 @@ def _options(each: PlannedStudy) -> str:
     """The options of an analysis, with the format and the content of the files they name."""
     names = [part for value in each.options.values() if isinstance(value, str) for part in value.split("+")]
     digests = {name: storage.digest(Path(name)) for name in names if Path(name).is_file()}
-    return json.dumps({"version": upgrade.VERSION, "options": each.options, "files": digests})
+    return json.dumps({"version": _VERSION, "options": each.options, "files": digests})
 
 
 def _stored_analysis(each: PlannedStudy) -> dict[str, np.ndarray] | None:
@@ -116,10 +118,12 @@ def _run(planned: Plan, name: str, held: dict[int, Array]) -> Run:
         return _take(take, index, subset=subset, set_size=np.int32(sizes[subset]))
 
     model, variables = load_network(planned.workdir, run=name)
-    variables = hosts.replicated(variables)
+    variables, initial = hosts.replicated((variables, build.variables_of(build.new_state(parts))))
     return Run(
         denoiser=None if is_told(model) else bind(model, variables),
         noise_denoiser=bind_told(model, variables),
         images=images,
+        initial=bind_told(model, initial),
+        passes=parts.recipe.batch_size * parts.recipe.num_steps / parts.section["set_size"],
         **{field: parts.section[field] for field in ("data", "subset", "set_size", "variant", "repeat")},
     )

@@ -50,11 +50,20 @@ def mark_words(check: Check) -> str:
     return f"{sign} {limit:.4g}" if sign else "{:.4g} to {:.4g}".format(*limit)
 
 
+def verdict(check: Check) -> str:
+    """Whether the mark of a check is met, and which nulls meet it as well: what all of them meet is no finding."""
+    if not check.met:
+        return "-" if check.met is None else "NO"
+    if not check.finding:
+        return "by every null too: no finding"
+    return "; also ".join(filter(None, ["yes", ", ".join(check.met_by)]))
+
+
 def table(checks: Sequence[Check]) -> str:
     """The checks as a Markdown table whose columns line up."""
-    verdict = {True: "yes", False: "NO", None: "-"}
-    rows = [("check", "theory", "measured", "mark", "met")]
-    rows += [(c.name, words(c.theory), words(c.measured), mark_words(c), verdict[c.met]) for c in checks]
+    rows = [("check", "theory", "measured", "nulls", "mark", "met")]
+    for c in checks:
+        rows.append((c.name, words(c.theory), words(c.measured), words(c.nulls or None), mark_words(c), verdict(c)))
     rows = [tuple(cell.replace("|", "\\|") for cell in row) for row in rows]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     rows.insert(1, tuple("-" * width for width in widths))
@@ -79,14 +88,16 @@ def as_data(check: Check) -> dict:
         return number if math.isfinite(number) else str(number)  # JSON has no infinity
 
     mark = None if check.met is None else {"kind": type(check.mark).__name__, "limit": plain(check.mark.limit)}
-    values = {"theory": plain(check.theory), "measured": plain(check.measured)}
-    return {"name": check.name, **values, "mark": mark, "met": check.met}
+    values = {name: plain(getattr(check, name)) for name in ("theory", "measured", "nulls")}
+    return {"name": check.name, **values, "mark": mark, "met": check.met, "met_by": list(check.met_by)}
 
 
 def shortfall(checks: Sequence[Check]) -> str:
-    """How many marks are not met, in one line; nothing where all are."""
-    met = [check.met for check in checks if check.met is not None]
-    return "" if all(met) else f"{met.count(False)} of {len(met)} marks not met"
+    """How many marks are not met, or met by every null as well, in one line; nothing where all are findings."""
+    marked = [check for check in checks if check.met is not None]
+    missed, empty = (sum(test(c) for c in marked) for test in (lambda c: not c.met, lambda c: c.met and not c.finding))
+    found = [f"{missed} of {len(marked)} marks not met"] * (missed > 0) + [f"{empty} met by every null"] * (empty > 0)
+    return ", ".join(found)
 
 
 def states(planned: Plan) -> list[str]:

@@ -21,6 +21,7 @@ from gahr.denoiser import at, bind_told, blind
 from gahr.models import published
 from gahr.names import require
 from gahr.studies.shared.measures import counter
+from gahr.studies.shared.nulls import smooth
 from gahr.studies.shared.options import input_levels, require_files, require_least
 from gahr.studies.shared.study import Arrays, Runs
 from gahr.types import Array, Key, NoiseDenoiser, Progress, Sharding
@@ -127,7 +128,7 @@ def _subjects(
 ) -> tuple[dict[str, _Subject], tuple[Array, Array, Array]]:
     """Denoisers by name with their images, and the mean, eigenvalues and basis of the Gaussian."""
     subjects = {name: _Subject(denoiser, clean, False) for name, denoiser in networks.items()}
-    subjects[FILTER] = _Subject(blind(_smooth), clean, False)
+    subjects[FILTER] = _Subject(blind(smooth), clean, False)
     law = fit_gaussian(fitted)
     keys = jax.random.split(key)
     subjects[GAUSSIAN] = _Subject(gaussian(*law), _draw_images(keys[0], len(clean), [law]), True)
@@ -148,13 +149,6 @@ def _draw_images(key: Key, number: int, laws: list[tuple[Array, Array, Array]]) 
         drawn.append(mean[None] + jnp.tensordot(coefficients, basis, 1))
     which = jax.random.randint(keys[-1], (number,), 0, len(laws))
     return jnp.stack(drawn)[which, jnp.arange(number)]
-
-
-def _smooth(noisy: Array) -> Array:
-    """Binomial 3 x 3 filter: (1, 2, 1) / 4 down and right; the border repeats."""
-    wide = jnp.pad(noisy, [(0, 0)] * (noisy.ndim - 3) + [(1, 1), (1, 1), (0, 0)], mode="edge")
-    down = (wide[..., :-2, :, :] + 2 * wide[..., 1:-1, :, :] + wide[..., 2:, :, :]) / 4
-    return (down[..., :-2, :] + 2 * down[..., 1:-1, :] + down[..., 2:, :]) / 4
 
 
 def _divergences(

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -28,6 +29,8 @@ class Run(NamedTuple):
     set_size: int = 1  # number of distinct training images
     variant: str = ""  # in words, what sets it apart from runs that differ in subset, set_size and repeat alone
     repeat: int = 0  # number of the repetition, with initial values and noise of its own
+    initial: NoiseDenoiser | None = None  # the same network before training; None where it is not known
+    passes: float = 0.0  # times that training drew each of its images, in the mean; 0 where it is not known
 
 
 Runs = Mapping[str, Run]
@@ -46,6 +49,11 @@ class Estimate(NamedTuple):
 
 Number = float | Estimate
 Values = Number | Sequence[Number] | Mapping[str, Number]
+
+
+def mean_of(number: Number) -> float:
+    """The number itself, of an estimate its mean."""
+    return float(number.mean if isinstance(number, Estimate) else number)
 
 
 class AtLeast(NamedTuple):
@@ -96,6 +104,7 @@ class Check(NamedTuple):
     theory: Values | str | None  # what theory or the null gives: numbers, or words where it says no number
     measured: Values  # where several, the first is held to the mark
     mark: AtLeast | Between | None = None  # reported without verdict where None, or of no limit
+    nulls: Mapping[str, Number] = MappingProxyType({})  # the same number of denoisers that the claim is not about
 
     @property
     def value(self) -> float:
@@ -105,11 +114,27 @@ class Check(NamedTuple):
             first = next(iter(first.values()))
         elif not isinstance(first, Estimate) and isinstance(first, Sequence):
             first = first[0]
-        return float(first.mean if isinstance(first, Estimate) else first)
+        return mean_of(first)
 
     @property
     def met(self) -> bool | None:
         """Whether the mark is met; None where there is none."""
         if self.mark is None or self.mark.limit is None:
             return None
-        return bool(self.mark.met(self.value)) and not math.isnan(self.value)
+        return self._meets(self.value)
+
+    @property
+    def met_by(self) -> tuple[str, ...]:
+        """Nulls that meet the mark as well, or whose number is not known; none where there is no mark."""
+        if self.met is None:
+            return ()
+        values = {name: mean_of(number) for name, number in self.nulls.items()}
+        return tuple(name for name, value in values.items() if math.isnan(value) or self._meets(value))
+
+    @property
+    def finding(self) -> bool | None:
+        """Whether the mark is met and, where there are nulls, missed by one; None where there is no mark."""
+        return self.met and (not self.nulls or len(self.met_by) < len(self.nulls))
+
+    def _meets(self, value: float) -> bool:
+        return bool(self.mark.met(value)) and not math.isnan(value)

@@ -13,3 +13,13 @@ STYLE = {
     "savefig.dpi": 200,
     "pdf.fonttype": 42,
 }
+NULLS = {  # looks of null denoisers, thin and grey
+    name: dict(color="0.5", lw=0.9, ls=style)
+    for name, style in {
+        "linear": ":",
+        "3x3 filter": "-.",
+        "identity": "-",
+        "untrained": "--",
+        "memorizer": (0, (5, 1, 1, 1, 1, 1)),
+    }.items()
+}
