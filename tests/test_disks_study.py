@@ -27,7 +27,7 @@ CLEAN = disks.render(DISK, size=SIZE)
 @jax.jit
 def exact(noisy, sigma, reference):
     """Posterior and Jacobian from 20,000 proposals, compiled once for all tests."""
-    options = dict(size=SIZE, num_samples=20_000)
+    options = dict(size=SIZE, num_samples=20_000, least_effective=500)
     functions = disk_posterior.posterior_mean, disk_posterior.exact_jacobian
     return tuple(function(noisy, sigma, jax.random.key(2), reference, **options) for function in functions)
 

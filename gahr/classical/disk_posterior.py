@@ -2,21 +2,24 @@
 
 Given radius and centre the image is linear in the two grey levels, so that these are drawn from their Gaussian
 posterior and integrated exactly; what is sampled is three-dimensional. Proposals are a mixture of the prior and of two
-Gaussians, fitted to pilot samples that start from a reference disk, and their weights contain no approximation.
+Gaussians, fitted to pilot samples that start from a reference disk, and their weights contain no approximation. Rounds
+of proposals follow one another until enough of them count.
 """
 
 import functools
+from collections.abc import Callable
 from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 
 from gahr.data import disks
-from gahr.types import Array, Key
+from gahr.types import Array, Key, PyTree
 
 _SHARES = (0.2, 0.5, 0.3)  # of proposals: prior, near, wide
 _SCALES = (1.5, 9.0)  # of the covariance of the near and the wide Gaussian
-_FLOOR = 0.25  # of the covariance of the linear fit that is added to that of the pilot samples
+_FLOOR = 0.25  # of the covariance before that is added to that of the pilot samples
+_POWERS = (0.5, 1.0)  # of the weights that the proposals are fitted with in turn: first the wider spread of their root
 
 
 class Posterior(NamedTuple):
@@ -34,7 +37,15 @@ class _Normal(NamedTuple):
 
 
 def posterior_mean(
-    noisy: Array, sigma: Array, key: Key, reference: disks.Parameters, *, size: int, num_samples: int
+    noisy: Array,
+    sigma: Array,
+    key: Key,
+    reference: disks.Parameters,
+    *,
+    size: int,
+    num_samples: int,
+    least_effective: float = 100.0,
+    max_rounds: int = 64,
 ) -> Posterior:
     """E[x | y] and the trace of the posterior covariance.
 
@@ -45,53 +56,114 @@ def posterior_mean(
       reference: disk that proposals are made around, such as the true one. It changes how many samples are needed
         and not what they converge to.
       size: side in pixels.
-      num_samples: proposals; look at `effective` before trusting the result.
+      num_samples: proposals of a round.
+      least_effective: effective sample size that ends the rounds; a faint disk in much noise needs many.
+      max_rounds: most rounds; look at `effective` before trusting the result.
 
     Returns:
       Posterior.
     """
-    weights, deviations = _samples(noisy, sigma, key, reference, size, num_samples)
-    shift = weights @ deviations
-    squares = (deviations - shift[None]) ** 2
-    trace = jnp.sum(weights @ squares) / sigma**2
+    statistics = lambda weights, deviations: (weights @ deviations, weights @ deviations**2)
+    options = dict(size=size, num_samples=num_samples, least_effective=least_effective, max_rounds=max_rounds)
+    first, second = _integrate(statistics, noisy, sigma, key, reference, **options)
+    shift, squares = first[1:]
+    trace = jnp.sum(squares - first[0] * shift**2) / sigma**2
     mean = disks.render(reference, size=size) + shift.reshape(noisy.shape)
-    concentration = jnp.sum(weights**2)
-    effective = jnp.where(concentration > 0, 1 / jnp.where(concentration > 0, concentration, 1), 0)
-    return Posterior(mean, trace, effective, jnp.sqrt(weights**2 @ squares).reshape(noisy.shape))
+    effective = jnp.where(second[0] > 0, 1 / jnp.where(second[0] > 0, second[0], 1), 0)
+    variance = second[2] - 2 * second[1] * shift + second[0] * shift**2  # sum w^2 (x - mean)^2
+    return Posterior(mean, trace, effective, jnp.sqrt(jnp.maximum(variance, 0)).reshape(noisy.shape))
 
 
 def exact_jacobian(
-    noisy: Array, sigma: Array, key: Key, reference: disks.Parameters, *, size: int, num_samples: int
+    noisy: Array,
+    sigma: Array,
+    key: Key,
+    reference: disks.Parameters,
+    *,
+    size: int,
+    num_samples: int,
+    least_effective: float = 100.0,
+    max_rounds: int = 64,
 ) -> Array:
     """Jacobian Cov[x | y] / sigma^2 of the exact MMSE denoiser, (d, d); arguments as in `posterior_mean`.
 
     It is zero where every proposal was rejected.
     """
-    weights, deviations = _samples(noisy, sigma, key, reference, size, num_samples)
-    scaled = jnp.sqrt(weights)[:, None] * (deviations - (weights @ deviations)[None]) / sigma
-    return scaled.T @ scaled
+    statistics = lambda weights, deviations: (weights @ deviations, (weights[:, None] * deviations).T @ deviations)
+    options = dict(size=size, num_samples=num_samples, least_effective=least_effective, max_rounds=max_rounds)
+    (total, shift, moment), _ = _integrate(statistics, noisy, sigma, key, reference, **options)
+    return (moment - total * jnp.outer(shift, shift)) / sigma**2
 
 
-def _samples(
-    noisy: Array, sigma: Array, key: Key, reference: disks.Parameters, size: int, num_samples: int
-) -> tuple[Array, Array]:
-    """Normalised weights (S,) and the sampled images less that of the reference (S, d).
+def _integrate(
+    statistics: Callable[[Array, Array], tuple[Array, ...]],
+    noisy: Array,
+    sigma: Array,
+    key: Key,
+    reference: disks.Parameters,
+    *,
+    size: int,
+    num_samples: int,
+    least_effective: float,
+    max_rounds: int,
+) -> tuple[PyTree, PyTree]:
+    """Two tuples of sums over all samples, by normalised weights w and by w^2: of 1 and of the statistics.
 
-    All is computed in deviations from the reference: at sigma = 0.01 the logarithm of the likelihood is a small
-    difference of numbers near 10^6 otherwise.
+    `statistics` (weights (S,), deviations (S, d)) sums what is linear in the weights; all is zero where every proposal
+    was rejected. Images are taken as deviations from the reference: at sigma = 0.01 the logarithm of the likelihood
+    is a small difference of numbers near 10^6 otherwise.
     """
-    keys = jax.random.split(key, 4)
+    key_law, key = jax.random.split(key)
     law = _fit(noisy, sigma, reference, size)
-    pilot = _propose(keys[0], law, size, num_samples // 2)
-    log_weights, _ = _weigh(noisy, sigma, keys[1], reference, pilot, law, size)
-    # the root of the weights has the wider spread that a proposal needs; the floor is for few effective samples
-    weights = _normalised(log_weights / 2)
+    for step, power in enumerate(_POWERS):
+        law = _fit_again(law, noisy, sigma, jax.random.fold_in(key_law, step), reference, size, num_samples // 2, power)
+
+    def summed(weights: Array, deviations: Array) -> tuple[Array, ...]:
+        return weights.sum(), *statistics(weights, deviations)
+
+    def add(carry: tuple) -> tuple:
+        number, most, first, second = carry
+        keys = jax.random.split(jax.random.fold_in(key, number))
+        geometry = _propose(keys[0], law, size, num_samples)
+        log_weights, deviations = _weigh(noisy, sigma, keys[1], reference, geometry, law, size)
+        new = jnp.maximum(most, log_weights.max())
+        common = jnp.where(jnp.isfinite(new), new, 0)
+        shrink, weights = jnp.exp(most - common), jnp.exp(log_weights - common)
+        first = jax.tree.map(lambda old, more: shrink * old + more, first, summed(weights, deviations))
+        second = jax.tree.map(lambda old, more: shrink**2 * old + more, second, summed(weights**2, deviations))
+        return number + 1, new, first, second
+
+    def is_wanting(carry: tuple) -> Array:
+        number, _, first, second = carry
+        return (number < max_rounds) & ((second[0] == 0) | (first[0] ** 2 < least_effective * second[0]))
+
+    blank = jax.eval_shape(
+        summed, jax.ShapeDtypeStruct((1,), noisy.dtype), jax.ShapeDtypeStruct((1, noisy.size), noisy.dtype)
+    )
+    zeros = jax.tree.map(lambda like: jnp.zeros_like(noisy, shape=like.shape), blank)
+    start = 0, jnp.asarray(-jnp.inf, noisy.dtype), zeros, zeros
+    _, _, first, second = jax.lax.while_loop(is_wanting, add, start)
+    total = jnp.where(first[0] > 0, first[0], 1)
+    return jax.tree.map(lambda value: value / total, first), jax.tree.map(lambda value: value / total**2, second)
+
+
+def _fit_again(
+    law: _Normal,
+    noisy: Array,
+    sigma: Array,
+    key: Key,
+    reference: disks.Parameters,
+    size: int,
+    num_samples: int,
+    power: float,
+) -> _Normal:
+    """Mean and covariance of pilot samples by a power of their weights; the floor is for few effective samples."""
+    keys = jax.random.split(key)
+    pilot = _propose(keys[0], law, size, num_samples)
+    weights = _normalised(power * _weigh(noisy, sigma, keys[1], reference, pilot, law, size)[0])
     centre = law.centre + weights @ (pilot - law.centre[None])
     scaled = jnp.sqrt(weights)[:, None] * (pilot - centre[None])
-    law = _Normal(centre, scaled.T @ scaled + _FLOOR * law.covariance)
-    geometry = _propose(keys[2], law, size, num_samples)
-    log_weights, deviations = _weigh(noisy, sigma, keys[3], reference, geometry, law, size)
-    return _normalised(log_weights), deviations
+    return _Normal(centre, scaled.T @ scaled + _FLOOR * law.covariance)
 
 
 def _normalised(log_weights: Array) -> Array:
