@@ -19,7 +19,7 @@ def test_nulls_are_fitted_to_the_images_that_the_network_has_seen():
         return 0.5 + 0.1 * jax.random.normal(KEY, (50, 4, 4, 1))[:number]
 
     run = Run(None, None, images, {}, "b", 30, initial=blind(lambda noisy: -noisy))
-    found = null_denoisers(run, num_fit=20, memorizer=True)
+    found = null_denoisers(run, num_fit=20, memorized=30)
     assert list(found) == list(NULLS)
     assert list(null_denoisers(run._replace(initial=None))) == ["linear", "3x3 filter", "identity"]
     noisy = jax.random.normal(jax.random.key(1), (3, 4, 4, 1))

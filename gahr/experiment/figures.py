@@ -124,6 +124,7 @@ def _run(planned: Plan, name: str, held: dict[int, Array]) -> Run:
         noise_denoiser=bind_told(model, variables),
         images=images,
         initial=bind_told(model, initial),
+        sigma_min=parts.section["objective"].get("sigma_min", 0.0),
         passes=parts.recipe.batch_size * parts.recipe.num_steps / parts.section["set_size"],
         **{field: parts.section[field] for field in ("data", "subset", "set_size", "variant", "repeat")},
     )

@@ -8,10 +8,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from gahr import metrics
 from gahr.analysis import jacobian, performance
 from gahr.analysis.probes import jacobian_moments
 from gahr.denoiser import as_argument, at
-from gahr.studies.shared.study import Estimate
+from gahr.studies.shared.study import Estimate, Runs
 from gahr.types import Array, Denoiser, Key, NoiseDenoiser, Progress, Sharding
 
 _COLUMNS = 128  # of a Jacobian between two looks at the clock
@@ -34,6 +35,12 @@ def counter(progress: Progress, total: int) -> Callable[[str], None]:
 def mean_and_range(values: np.ndarray) -> Estimate:
     """The mean of some numbers between the least and the largest."""
     return Estimate(np.mean(values), low=np.min(values), high=np.max(values))
+
+
+def trained_levels(runs: Runs, levels: np.ndarray) -> np.ndarray:
+    """Input PSNRs (S,), dB, less those of noise below the least that all of the networks were trained with."""
+    least = max(run.sigma_min for run in runs.values())
+    return levels[metrics.sigma_of_input_psnr(levels) >= least * (1 - 1e-5)]
 
 
 @jax.jit

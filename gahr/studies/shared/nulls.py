@@ -15,16 +15,17 @@ from gahr.studies.shared.study import Run
 from gahr.types import Array, NoiseDenoiser
 
 
-def null_denoisers(run: Run, *, num_fit: int = 20_000, memorizer: bool = False) -> dict[str, NoiseDenoiser]:
+def null_denoisers(run: Run, *, num_fit: int = 20_000, memorized: int = 0) -> dict[str, NoiseDenoiser]:
     """Null denoisers of a run by name; pytrees, so that compiled functions serve all runs.
 
     Args:
       run: of which they are nulls.
       num_fit: training images that the linear denoiser is fitted to, at most.
-      memorizer: whether the exact denoiser of its training images is one of them; every call goes through all.
+      memorized: training images that the memorizer is the exact denoiser of, at most; every call goes through all.
 
     Returns:
-      "linear" (`linear`), "3x3 filter" (`smooth`), "identity", and where known "untrained" and "memorizer".
+      "linear" (`linear`), "3x3 filter" (`smooth`), "identity"; "untrained" where it is known, "memorizer" where it is
+      asked for.
     """
     found = {
         "linear": linear(run.images(run.subset, num_fit)),
@@ -33,21 +34,22 @@ def null_denoisers(run: Run, *, num_fit: int = 20_000, memorizer: bool = False) 
     }
     if run.initial is not None:
         found["untrained"] = run.initial
-    if memorizer:
-        found["memorizer"] = points(run.images(run.subset, run.set_size))
+    if memorized:
+        found["memorizer"] = points(run.images(run.subset, memorized))
     return found
 
 
-def linear(images: Array) -> NoiseDenoiser:
+def linear(images: Array, *, centred: bool = False) -> NoiseDenoiser:
     """The best denoiser D(y) = A y: A = M (M + sigma^2 I)^-1 with the second moment M = E x x^T of images (N, H, W, C).
 
-    It is told sigma and knows no mean image, as a bias-free network. Its eigenvalues are those of images held out
-    (`fit_gaussian`), so that few images cost it little.
+    It is told sigma and knows no mean image, as a bias-free network; `centred`, it knows one: D(y) = m + A (y - m),
+    with the covariance. Eigenvalues are those of images held out (`fit_gaussian`), so that few images cost little.
     """
-    return gaussian(*_fit(images))
+    return gaussian(*_fit(images, centred=centred))
 
 
-_fit = jax.jit(functools.partial(fit_gaussian, centred=False, hold_out=5))  # every fifth image says how much to shrink
+# every fifth image says how much to shrink
+_fit = jax.jit(functools.partial(fit_gaussian, hold_out=5), static_argnames="centred")
 
 
 def smooth(noisy: Array) -> Array:

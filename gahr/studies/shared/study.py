@@ -31,6 +31,7 @@ class Run(NamedTuple):
     repeat: int = 0  # number of the repetition, with initial values and noise of its own
     initial: NoiseDenoiser | None = None  # the same network before training; None where it is not known
     passes: float = 0.0  # times that training drew each of its images, in the mean; 0 where it is not known
+    sigma_min: float = 0.0  # least noise level of its training, image units
 
 
 Runs = Mapping[str, Run]
