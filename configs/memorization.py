@@ -55,8 +55,8 @@ BELONGS = {"calpha": ("alpha",), "disks": (), "file": ("path", "split", "num_tes
 # Asked for only where they apply: copies where N = 1 and one of 10 to 30 are among the sizes, the marks at the largest
 # N, set for 10,000 images, where that is at least 1,000.
 MARKS = dict(
-    transition=dict(slope_at_one=(0.9, 1.05), gap_at_largest=0.2, gain_at_largest=3.0),
-    twins=dict(memorized=0.95, twin_at_largest=0.93, lead_at_largest=0.15),
+    transition=dict(slope_at_one=(0.9, 1.05), gap_at_one=10.0, gap_at_largest=0.2, gain_at_largest=1.0),
+    twins=dict(memorized=0.95, twin_at_largest=0.93, lead_at_largest=0.15, kurtosis_at_largest=0.6),
 )
 
 
@@ -118,7 +118,9 @@ def get_config(arg=None):
 
 
 def _marks(set_sizes):
-    left_out = set() if 1 in set_sizes and any(10 <= number <= 30 for number in set_sizes) else {"memorized"}
+    left_out = set() if 1 in set_sizes else {"slope_at_one", "gap_at_one"}
+    if 1 not in set_sizes or not any(10 <= number <= 30 for number in set_sizes):
+        left_out |= {"memorized"}
     if max(set_sizes) < 1_000:
         left_out |= {name for marks in MARKS.values() for name in marks if name.endswith("at_largest")}
     return {study: {name: marks[name] for name in marks if name not in left_out} for study, marks in MARKS.items()}

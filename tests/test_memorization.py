@@ -11,7 +11,7 @@ import pytest
 from conftest import get_config, met
 from jax.tree_util import Partial
 
-from gahr import experiment, metrics
+from gahr import experiment, metrics, noise
 from gahr.analysis.transition import Interval
 from gahr.denoiser import blind
 from gahr.experiment import report
@@ -90,32 +90,54 @@ def curves(runs):
 
 
 def test_denoisers_are_told_apart_by_gap_and_distances(curves):
-    train, test, gaps = curves["net/train"], curves["net/test"], transition.gaps(curves, ["net"])[0]
+    train, test, gaps = curves["net/train/network"], curves["net/test/network"], transition.gaps(curves, ["net"])[0]
     assert train.shape == (3, 2, 16, 8)
-    assert np.all(np.isinf([train[0], curves["net/empirical_train"][0]]))  # one image is known without error
+    assert np.all(np.isinf([train[0], curves["net/train/memorizer"][0]]))  # one image is known without error
     np.testing.assert_allclose(test[0].mean((0, 1)), test[0, :, :, 0].mean(), rtol=1e-6)  # and returned always
-    np.testing.assert_allclose(curves["net/empirical_test"][0], test[0], rtol=1e-5)
+    np.testing.assert_allclose(curves["net/test/memorizer"][0], test[0], rtol=1e-5)
     small = curves["input_psnr"] >= 36
-    np.testing.assert_allclose(curves["net/to_empirical"][1][small, 0], 0, atol=1e-6)
-    assert np.all(curves["net/to_twin"][1][:, 0] > 0.05)
-    np.testing.assert_allclose(curves["net/to_twin"][2][:, 0], 0, atol=1e-12)
-    assert np.all(curves["net/to_empirical"][2][small, 0] > 0.01)
+    np.testing.assert_allclose(curves["net/to_memorizer/network"][1][small, 0], 0, atol=1e-6)
+    assert np.all(curves["net/to_twin/network"][1][:, 0] > 0.05)
+    np.testing.assert_allclose(curves["net/to_twin/network"][2][:, 0], 0, atol=1e-12)
+    assert np.all(curves["net/to_memorizer/network"][2][small, 0] > 0.01)
     np.testing.assert_allclose(gaps[2], 0, atol=1e-5)  # the same function
     assert np.all(gaps[1][small] > 10)
     sigma = np.asarray(metrics.sigma_of_input_psnr(curves["input_psnr"]))
-    told = curves | {"net/unseen": test, "net/train": test + sigma[None, None, None]}  # gap sigma
+    told = curves | {"net/unseen/network": test, "net/train/network": test + sigma[None, None, None]}  # gap sigma
     np.testing.assert_allclose(transition.mean_gap(told, ["net"]), (sigma[0] + sigma[-1]) / 2, rtol=1e-4)
 
 
+def test_nulls_have_the_gap_and_the_transition_that_they_must(curves):
+    """The linear denoiser of one image is the projection on it; the gap of that of many falls as they grow."""
+    levels, of_linear = curves["input_psnr"], curves["net/train/linear"]
+    clean, normal = images("a", 1)[0], noise.standard_normal(KEY, images("a", 1)[jnp.zeros(16, int)])
+    energy = float(jnp.sum(clean**2))
+    along = np.asarray(jnp.tensordot(normal, clean, 3))[:, None] * 10 ** (-levels / 20)[None] / energy
+    gain = energy / (energy + 10 ** (-levels / 10))
+    error = np.abs(1 - gain * (1 + along)) * np.sqrt(energy / SIZE**2)
+    np.testing.assert_allclose(10 ** (-of_linear[0, 0] / 20), error, atol=1e-4)
+    gaps = transition.gaps(curves, ["net"], who="linear")[0]
+    assert gaps[0, 4] > gaps[1, 4] > gaps[2, 4] > 0
+    for who in ("3x3 filter", "identity"):
+        assert np.all(transition.gaps(curves, ["net"], who=who) == 0)
+    assert np.all(transition.gaps(curves, ["net"], who="memorizer")[0, :2] > 5)
+
+
 def test_marks_of_the_transition(curves):
-    levels, marks = curves["input_psnr"], dict(slope_at_one=(0.9, 1.05), gap_at_largest=0.2, gain_at_largest=3)
-    for slope, gap, gain, expected in ((1, 0.1, 4, True), (1.2, 0.3, 2, False)):
-        train = np.array(curves["net/test"])
+    levels, linear = curves["input_psnr"], curves["net/test/linear"]
+    marks = dict(slope_at_one=(0.9, 1.05), gap_at_one=10, gap_at_largest=0.2, gain_at_largest=1)
+    for slope, first, gap, gain, expected in ((1, 12, 0.1, 2, True), (1.2, 8, 0.3, 0.5, False)):
+        train = np.array(linear)
         train[0] = 20 + slope * levels
-        told = curves | {"net/train": train, "net/unseen": train - gap, "net/test": 0 * train + levels + gain}
-        checks = transition.check(told, **marks)
-        assert met(checks) == [expected] * 3
-        assert [check.value for check in checks if check.met is not None] == pytest.approx([slope, gap, gain], 1e-5)
+        gap_at = np.array([first, 5, gap]).reshape(3, 1, 1, 1)
+        told = {"net/train/network": train, "net/unseen/network": train - gap_at, "net/test/network": linear + gain}
+        checks = transition.check(curves | told, **marks)
+        assert met(checks) == [expected] * 4
+        values = [check.value for check in checks if check.met is not None]
+        assert values == pytest.approx([slope, first, gap, gain], abs=1e-4)
+    nulls = {check.name.partition(": ")[2].partition(",")[0]: set(check.met_by) for check in checks if check.mark}
+    assert nulls["slope of training PSNR at N = 1"] >= {"identity", "linear"}
+    assert nulls["test PSNR above the linear denoiser"] == set()
 
 
 @pytest.fixture(scope="module")
@@ -147,6 +169,9 @@ def test_memorizers_return_their_images_and_twins_agree_where_they_generalize(sa
 
 def test_marks_of_the_twins(samples):
     marks = dict(memorized=0.95, twin_at_largest=0.93, lead_at_largest=0.15)
+    for share, expected in ((1.0, True), (0.5, False)):
+        flat = share * samples["net/kurtosis_of_images"] * np.ones((3, 2, 1))
+        assert met(twins.check(samples | {"net/kurtosis": flat}, kurtosis_at_largest=0.8)) == [expected]
     checks = twins.check(samples, **marks)
     assert met(checks) == [True, True, True]
     copies = table(checks)["net: nearest image where twins are less alike"]
@@ -169,7 +194,7 @@ def repeated(arrays, *shifts, other=()):
     own = {key.removeprefix("net/"): value for key, value in arrays.items() if key.startswith("net/")}
     names, kinds = [f"net, repeat {i}" for i in range(len(shifts))] + list(other), ["net"] * len(shifts) + list(other)
     for name, shift in zip(names, [*shifts, 0.0], strict=False):
-        moved = {key: own[key] + shift for key in ("test", "twin") if key in own}
+        moved = {key: own[key] + shift for key in ("test/network", "twin") if key in own}
         arrays = arrays | {f"{name}/{key}": value for key, value in (own | moved).items()}
     return arrays | {"families": np.array(names), "kinds": np.array(kinds)}
 
@@ -178,8 +203,8 @@ def test_repeats_are_one_line_with_mean_and_range_and_one_curve(samples, curves)
     checks = twins.check(repeated(samples, 0.0, -0.1, -0.2), twin_at_largest=0.93)
     found = table(checks)["net (mean, range of 3): twin, nearest image, N = 100"]["twin"]
     assert (met(checks), found) == ([False], pytest.approx((0.9, None, 0.8, 1), abs=1e-5))
-    finite = curves | {f"net/{name}": curves["net/test"] for name in ("train", "unseen")}
-    name = "test PSNR above the noisy image, 20 dB, N = 100, dB"
+    finite = curves | {f"net/{name}/network": curves["net/test/network"] for name in ("train", "unseen")}
+    name = "test PSNR above the linear denoiser, 20 dB, N = 100, dB"
     gain = table(transition.check(finite))[f"net: {name}"]
     found = table(transition.check(repeated(finite, 0.0, 1.0)))[f"net (mean, range of 2): {name}"]
     assert found == pytest.approx((gain + 0.5, None, gain, gain + 1))
@@ -193,12 +218,14 @@ def test_figures_show_each_quantity_and_kind_once_and_name_them_outside_the_axes
     (axes,) = medians.axes
     assert axes.get_legend() is None
     words = [text.get_text() for text in medians.legends[0].get_texts()]
-    assert words == ["twin", "nearest image", "closest pairs of the sets", "net", "other"]
-    finite = curves | {f"net/{name}": np.minimum(curves[f"net/{name}"], 60) for name in ("train", "unseen")}
+    assert words[:3] == ["twin", "nearest image", "closest pairs of the sets"]
+    assert words[-2:] == ["net", "other"]
+    finite = {f"net/{name}/network" for name in ("train", "unseen")}
+    finite = curves | {name: np.minimum(curves[name], 60) for name in finite}
     figure = transition.draw(repeated(finite, 0.0, -0.1, other=["other"]))
     for axes, words, name in zip(figure.subfigs[0].axes, ("Training", "Test"), ("train", "test"), strict=True):
         assert axes.get_title() == f"{words} images"
-        np.testing.assert_allclose(axes.lines[2].get_ydata(), finite[f"net/{name}"][1].mean((0, 1)), rtol=1e-6)
+        np.testing.assert_allclose(axes.lines[2].get_ydata(), finite[f"net/{name}/network"][1].mean((0, 1)), rtol=1e-6)
     plt.close("all")
 
 
@@ -245,10 +272,10 @@ def test_variants_are_a_grid_of_sizes_features_and_repeats():
 @pytest.mark.parametrize(
     ("set_sizes", "transition_marks", "twins_marks"),
     [
-        ("1+10+1000", 3, 3),
-        ("10+30", 1, 0),  # no N = 1, and nothing that generalizes
-        ("1+10+100", 1, 1),
-        ("1+1000", 3, 2),
+        ("1+10+1000", 4, 4),
+        ("10+30", 0, 0),  # no N = 1, and nothing that generalizes
+        ("1+10+100", 2, 1),
+        ("1+1000", 4, 3),
     ],
 )
 def test_marks_are_asked_for_at_the_set_sizes_they_were_set_for(set_sizes, transition_marks, twins_marks):
@@ -256,7 +283,7 @@ def test_marks_are_asked_for_at_the_set_sizes_they_were_set_for(set_sizes, trans
     assert (len(study.transition.marks), len(study.twins.marks)) == (transition_marks, twins_marks)
     for scale in ("laptop", "gpu", "paper"):
         study = config(f"scale={scale}").study
-        assert (len(study.transition.marks), len(study.twins.marks)) == (3, 3)
+        assert (len(study.transition.marks), len(study.twins.marks)) == (4, 4)
 
 
 def test_runs_of_one_network_and_image_set_share_what_is_compiled(tmp_path, caplog):

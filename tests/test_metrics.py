@@ -49,3 +49,14 @@ def test_cosine_similarity_with_a_constant_image_is_zero():
         constant = np.zeros_like(image) + np.array([0, 0.3, 0.7, 1], np.float32)[:, None, None, None]
         np.testing.assert_allclose(similarity(constant, image), 0, atol=1e-6)
         np.testing.assert_allclose(similarity(constant, constant), 0, atol=1e-6)
+
+
+def test_edges_have_kurtosis_and_gaussian_fields_of_any_spectrum_have_none():
+    white = np.random.default_rng(0).normal(size=(300, 24, 24, 1))
+    blurred = (white + np.roll(white, 1, 1) + np.roll(white, 1, 2)) / 3
+    np.testing.assert_allclose([metrics.edge_kurtosis(fields).mean() for fields in (white, blurred)], 3, atol=0.1)
+    step = np.zeros((2, 8, 10, 1))
+    step[1, 3:] = 0.7  # ten of 7 * 10 + 8 * 9 differences
+    np.testing.assert_allclose(metrics.edge_kurtosis(jnp.asarray(step)), [0, 14.2], rtol=1e-5)
+    turned = jnp.asarray(step).swapaxes(1, 2)
+    np.testing.assert_allclose(metrics.edge_kurtosis(turned), [0, 14.2], rtol=1e-5)

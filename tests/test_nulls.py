@@ -3,14 +3,16 @@
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pytest
 
 from gahr.denoiser import blind
-from gahr.studies.shared.nulls import null_denoisers, smooth
+from gahr.studies.shared.nulls import estimated, null_denoisers, smooth
 from gahr.studies.shared.study import Run
 from gahr.studies.shared.style import NULLS
 
 KEY = jax.random.key(0)
 denoise = jax.jit(lambda denoiser, noisy, sigma: denoiser(noisy, sigma))
+denoise_blind = jax.jit(lambda denoiser, noisy: denoiser(noisy))
 
 
 def test_nulls_are_fitted_to_the_images_that_the_network_has_seen():
@@ -42,3 +44,13 @@ def test_the_filter_is_the_binomial_one_and_repeats_the_border():
     np.testing.assert_array_equal(filtered(impulse[1])[..., 0], expected)
     corner = jnp.zeros((5, 6, 1)).at[0, 0].set(16.0)
     np.testing.assert_array_equal(filtered(corner)[:3, :3, 0], [[9, 3, 0], [3, 1, 0], [0, 0, 0]])
+
+
+@pytest.mark.parametrize("sigma", [0.03, 0.5])
+def test_nulls_read_sigma_off_smooth_images_with_few_edges(sigma):
+    clean = jnp.zeros((4, 41, 40, 1)).at[:, 13:].set(0.7).at[:, :, 20:].add(-0.2)
+    noisy = clean + sigma * jax.random.normal(KEY, clean.shape)
+    found = denoise_blind(estimated(lambda noisy, sigma: noisy * 0 + sigma[:, None, None, None]), noisy)
+    np.testing.assert_allclose(found, sigma, rtol=0.15)
+    one = denoise_blind(estimated(lambda noisy, sigma: noisy * 0 + sigma), noisy[0])  # a single image has one
+    np.testing.assert_allclose(one, found[0], rtol=1e-5)

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import scipy.stats
 
-from gahr.analysis.transition import memorization_index, transition_point
+from gahr.analysis.transition import Interval, memorization_index, on_grid, transition_point
 
 KEY = jax.random.key(0)
 SIZES = np.array([1, 10, 100, 1000, 10000])
@@ -68,6 +68,20 @@ def test_the_transition_does_not_depend_on_the_order_of_the_samples():
     found = [transition_point(SIZES, *pair, key=KEY, num_resamples=200) for pair in pairs]
     assert found[0].value == found[1].value
     assert found[0].low < found[0].value < found[0].high
+
+
+@pytest.mark.parametrize(
+    ("point", "ends"),
+    [
+        ((50, 40, 60), (10, 100)),  # what is known is that it lies between these sizes
+        ((50, 5, 300), (1, 1000)),
+        ((100, 100, 100), (100, 100)),
+        ((0, 0, 3), (0, 10)),
+        ((np.inf, 2000, np.inf), (1000, np.inf)),
+    ],
+)
+def test_no_transition_is_known_better_than_the_grid_of_sizes(point, ends):
+    assert on_grid(SIZES, Interval(*point)) == (point[0], *ends)
 
 
 @pytest.mark.parametrize("level", [0.5, 0.8])

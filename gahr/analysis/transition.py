@@ -103,6 +103,18 @@ def transition_point(
     return Interval(float(_crossing(sizes, whole)[0]), float(found[outside]), float(found[-1 - outside]))
 
 
+def on_grid(set_sizes: Array, point: Interval) -> Interval:
+    """A transition point whose interval reaches to the sizes on both sides: between them it is interpolated alone.
+
+    Args:
+      set_sizes: N, increasing, (K,).
+      point: from `transition_point`; where an end lies outside of the sizes it becomes 0 or infinite.
+    """
+    sizes = np.asarray(set_sizes, np.float64)
+    low, high = sizes[sizes <= point.low].max(initial=0), sizes[sizes >= point.high].min(initial=np.inf)
+    return Interval(point.value, float(low), float(high))
+
+
 def _crossing(sizes: np.ndarray, lead: np.ndarray) -> np.ndarray:
     """Size at which each column of lead (K, B) last turns from negative to not negative, (B,)."""
     behind = len(sizes) - 1 - np.argmax(lead[::-1] < 0, axis=0)  # last size at which twins are behind

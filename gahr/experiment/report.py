@@ -10,7 +10,7 @@ import numpy as np
 
 from gahr.experiment import storage
 from gahr.experiment.planning import Plan
-from gahr.studies.shared.study import Above, AtLeast, AtMost, Check, Estimate, Values
+from gahr.studies.shared.study import Above, AtLeast, AtMost, Check, Estimate, Values, mean_of
 
 _SIGNS = {AtLeast: ">=", Above: ">", AtMost: "<="}
 
@@ -63,7 +63,8 @@ def table(checks: Sequence[Check]) -> str:
     """The checks as a Markdown table whose columns line up."""
     rows = [("check", "theory", "measured", "nulls", "mark", "met")]
     for c in checks:
-        rows.append((c.name, words(c.theory), words(c.measured), words(c.nulls or None), mark_words(c), verdict(c)))
+        nulls = {name: mean_of(value) for name, value in c.nulls.items()}
+        rows.append((c.name, words(c.theory), words(c.measured), words(nulls or None), mark_words(c), verdict(c)))
     rows = [tuple(cell.replace("|", "\\|") for cell in row) for row in rows]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     rows.insert(1, tuple("-" * width for width in widths))

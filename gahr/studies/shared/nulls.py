@@ -8,11 +8,12 @@ import functools
 
 import jax
 import jax.numpy as jnp
+from jax.tree_util import Partial
 
 from gahr.classical.analytic import fit_gaussian, gaussian, points
-from gahr.denoiser import blind
+from gahr.denoiser import as_argument, blind
 from gahr.studies.shared.study import Run
-from gahr.types import Array, NoiseDenoiser
+from gahr.types import Array, Denoiser, NoiseDenoiser
 
 
 def null_denoisers(run: Run, *, num_fit: int = 20_000, memorized: int = 0) -> dict[str, NoiseDenoiser]:
@@ -50,6 +51,23 @@ def linear(images: Array, *, centred: bool = False) -> NoiseDenoiser:
 
 # every fifth image says how much to shrink
 _fit = jax.jit(functools.partial(fit_gaussian, hold_out=5), static_argnames="centred")
+
+
+def estimated(noise_denoiser: NoiseDenoiser) -> Denoiser:
+    """A denoiser that is not told sigma but reads it off the image, for samplers that know none; a pytree.
+
+    sigma = median |h| / 0.6745 with h = (a - b - c + d) / 2 of each 2 x 2 pixels, where images have least.
+
+    Reference: Donoho and Johnstone (1994), Biometrika 81, 425-455.
+    """
+    return Partial(_told_its_estimate, as_argument(noise_denoiser))
+
+
+def _told_its_estimate(noise_denoiser: NoiseDenoiser, noisy: Array) -> Array:
+    height, width = (side // 2 * 2 for side in noisy.shape[-3:-1])
+    rows = noisy[..., :height:2, :width, :] - noisy[..., 1:height:2, :width, :]
+    details = (rows[..., ::2, :] - rows[..., 1::2, :]) / 2
+    return noise_denoiser(noisy, jnp.median(jnp.abs(details), axis=(-3, -2, -1)) / 0.6745)
 
 
 def smooth(noisy: Array) -> Array:

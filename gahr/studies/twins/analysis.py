@@ -11,13 +11,15 @@ from gahr import metrics
 from gahr.analysis import generalization
 from gahr.sampling import blind, driver
 from gahr.studies.shared.families import families, family_arrays, nearest_size
+from gahr.studies.shared.nulls import estimated, null_denoisers
 from gahr.studies.shared.options import require_least
-from gahr.studies.shared.study import Arrays, Runs
-from gahr.types import Array, Key, Progress, Sharding
+from gahr.studies.shared.study import Arrays, Run, Runs
+from gahr.types import Array, Denoiser, Key, Progress, Sharding
 
 _NUM_SHOWN = 2  # pairs drawn per N
 _NUM_COLLAGES = 4  # samples of network a drawn beside their collages
 _NUM_FRAMES = 8  # of a pair that parts
+_MOST_MEMORIZED = 1_000  # images that the memorizer samples from
 
 
 def analyze(
@@ -31,7 +33,7 @@ def analyze(
     frame_every: int = 10,
     patch: int = 4,
 ) -> Callable:
-    """Samples of every pair of networks from the same noise, and the training images nearest to them.
+    """Samples of every pair of networks, and of nulls, from the same noise, and the training images nearest to them.
 
     Args:
       num_samples: per network; the same keys at every N.
@@ -60,27 +62,23 @@ def analyze(
         found, arrays = families(runs)
         arrays["expected_steps"] = expected_steps(1.0, sigma_stop, step_size, beta, growing)
         for family, pairs in found.items():
-            rows, shown = [], family == list(found)[-1]
+            rows, shown, largest = [], family == list(found)[-1], max(pairs)
+            shape = (num_samples, *pairs[largest][0].images("test", 1).shape[1:])
+
+            def draw(denoiser: Denoiser, note: str, frames: int = 0, *, shape=shape) -> tuple[Array, driver.Trace]:
+                how = dict(max_steps=max_steps, frame_every=frames, final_denoise=True, sharding=sharding)
+                return driver.sample(sampler, denoiser, key, shape, **how, progress=progress, note=note)
+
+            of_nulls = _of_nulls(pairs[largest], draw, family)
             for number, pair in pairs.items():
                 sets = [run.images(run.subset, number) for run in pair]
-                frames = frame_every if shown and number == max(pairs) else 0
-                drawn = [
-                    driver.sample(
-                        sampler,
-                        run.denoiser,
-                        key,
-                        (num_samples, *sets[0].shape[1:]),
-                        max_steps=max_steps,
-                        frame_every=frames,
-                        final_denoise=True,
-                        sharding=sharding,
-                        progress=progress,
-                        note=f"{family}, N = {number:,}: samples {run.subset}",
-                    )
-                    for run in pair
-                ]
+                frames = frame_every if shown and number == largest else 0
+                note = f"{family}, N = {number:,}: samples"
+                drawn = [draw(run.denoiser, f"{note} {run.subset}", frames) for run in pair]
                 collages = [_collage(drawn[0][0], images, patch=patch) for images in sets]  # of its own and other set
                 row, images = _compare(drawn, sets, collages)
+                for who, samples in of_nulls.items():
+                    row |= {f"{quantity}/{who}": value for quantity, value in _similarities(samples, sets).items()}
                 rows.append(row)
                 if shown and number == nearest_size(pairs):
                     arrays |= _collages(drawn[0][0], collages) | {"collage/set_size": number}
@@ -88,6 +86,8 @@ def analyze(
                     arrays |= {f"shown/{number}/{name}": value for name, value in images.items()}
                 if frames:
                     arrays |= _parting(drawn, row["twin"], frames)
+                    arrays |= {f"shown/null/{who}": samples[0][:_NUM_SHOWN] for who, samples in of_nulls.items()}
+            arrays[f"{family}/kurtosis_of_images"] = _kurtosis(pairs[largest][0].images("test", num_samples))
             arrays |= family_arrays(family, list(pairs), rows)
         return {quantity: np.asarray(value) for quantity, value in arrays.items()}
 
@@ -103,28 +103,45 @@ def expected_steps(sigma_start: float, sigma_stop: float, step_size: float, beta
     return t
 
 
+def _of_nulls(pair: tuple[Run, Run], draw: Callable, family: str) -> dict[str, list[Array]]:
+    """Samples of the nulls of both networks of a pair, which read sigma off the image where they need it."""
+    nulls = [null_denoisers(run, num_fit=run.set_size, memorized=min(run.set_size, _MOST_MEMORIZED)) for run in pair]
+    return {
+        who: [
+            draw(estimated(null[who]), f"{family}: {who} {run.subset}")[0]
+            for null, run in zip(nulls, pair, strict=True)
+        ]
+        for who in nulls[0]
+    }
+
+
+def _similarities(samples: Sequence[Array], sets: Sequence[Array]) -> dict[str, Array]:
+    """Of samples of two denoisers: nearest (2, S), twin (S,), kurtosis (2, S)."""
+    near = [_nearest(one, images).similarity for one, images in zip(samples, sets, strict=True)]
+    kurtosis = jnp.stack([_kurtosis(one) for one in samples])
+    return {"nearest": jnp.stack(near), "twin": _cosine(*samples), "kurtosis": kurtosis}
+
+
 def _compare(
     drawn: Sequence[tuple[Array, driver.Trace]], sets: Sequence[Array], collages: Sequence[generalization.Collage]
 ) -> tuple[dict[str, Array], dict[str, Array]]:
     """One row of the arrays of `analyze`, and images to draw."""
     samples, traces = zip(*drawn, strict=True)
-    near = [_nearest(one, images) for one, images in zip(samples, sets, strict=True)]
-    row = {
-        "nearest": jnp.stack([each.similarity for each in near]),
-        "twin": metrics.cosine_similarity(*samples),
+    row = _similarities(samples, sets) | {
         "floor": jnp.median(_closest(*sets)),
         "patches": jnp.stack([jnp.median(each.similarity) for each in collages]),
         "steps": jnp.stack([trace.steps for trace in traces]),
         "diverged": jnp.stack([trace.diverged for trace in traces]),
     }
-    images = {
-        f"{kind}_{subset}": values[:_NUM_SHOWN]
-        for subset, one, each, training in zip("ab", samples, near, sets, strict=True)
-        for kind, values in (("sample", one), ("nearest", training[each.index[:_NUM_SHOWN]]))
-    }
+    images = {}
+    for subset, one, training in zip("ab", samples, sets, strict=True):
+        index = _nearest(one, training).index[:_NUM_SHOWN]
+        images |= {f"sample_{subset}": one[:_NUM_SHOWN], f"nearest_{subset}": training[index]}
     return row, images
 
 
+_kurtosis = jax.jit(metrics.edge_kurtosis)
+_cosine = jax.jit(metrics.cosine_similarity)
 _nearest = jax.jit(generalization.nearest)
 _closest = jax.jit(generalization.closest_pairs)
 _collage = jax.jit(generalization.patch_collage, static_argnames="patch")

@@ -9,8 +9,8 @@ from gahr.analysis.transition import Interval
 from gahr.studies.shared.families import draw_against_size, draw_legend, looks, of_all, over_values, repeats
 from gahr.studies.shared.images import draw_image
 from gahr.studies.shared.study import Arrays
-from gahr.studies.shared.style import COLOURS, STYLE
-from gahr.studies.twins.check import pairs, summary
+from gahr.studies.shared.style import COLOURS, NULLS, STYLE
+from gahr.studies.twins.check import kurtosis, null_medians, pairs, summary
 
 _TWIN, _NEAREST = COLOURS[:2]  # blue and orange, as in the publication
 _ROWS = {
@@ -30,10 +30,11 @@ def draw(arrays: Arrays, *, title: str = ""):
     shown = list(repeats(arrays).values())[-1]
     sizes, several = arrays[f"{shown[-1]}/set_sizes"], len(arrays["families"]) > 1
     with plt.rc_context(STYLE):
-        figure = plt.figure(figsize=(7.0, 8.4), layout="constrained")
+        figure = plt.figure(figsize=(7.0, 9.2), layout="constrained")
         figure.suptitle(f"{title}; images: {shown[-1]}" if several else title)
-        images, histograms, collages, below = figure.subfigures(4, 1, height_ratios=(2.5, 1.6, 0.95, 3.3))
+        images, nulls, histograms, collages, below = figure.subfigures(5, 1, height_ratios=(2.5, 0.95, 1.6, 0.95, 3.2))
         _draw_samples(images, arrays, sizes)
+        _draw_nulls(nulls, arrays, shown)
         _draw_histograms(histograms, arrays, shown, sizes)
         _draw_collages(collages, arrays)
         medians, parting = below.subfigures(1, 2, width_ratios=(1.15, 1))
@@ -51,6 +52,22 @@ def _draw_samples(figure, arrays: Arrays, sizes: np.ndarray) -> None:
         row[0].set_ylabel(words, fontsize=7)
     for k, size in enumerate(sizes):
         panels[0, k * number].set_title(f"N = {size:,}", fontsize=7, loc="left", pad=3)
+
+
+def _draw_nulls(figure, arrays: Arrays, names: Sequence[str]) -> None:
+    of = lambda who: kurtosis(arrays, names, who).mean()
+    size = int(arrays[f"{names[0]}/set_sizes"][-1])
+    figure.suptitle(
+        f"Samples of nulls at N = {size:,}, network a from the same noise; kurtosis of differences over test images'",
+        fontsize=8,
+    )
+    found = {"network": (arrays[f"shown/{size}/sample_a"], of(""))}
+    found |= {who: (arrays[f"shown/null/{who}"], of(f"/{who}")) for who in NULLS if f"shown/null/{who}" in arrays}
+    for part, (who, (samples, value)) in zip(figure.subfigures(1, len(found), wspace=0.08), found.items(), strict=True):
+        panels = part.subplots(1, len(samples), squeeze=False, gridspec_kw=dict(wspace=0.05))[0]
+        for axes, image in zip(panels, samples, strict=True):
+            draw_image(axes, image, "")
+        panels[0].set_title(f"{who} {value:.2f}", fontsize=6, pad=2, loc="left")
 
 
 def _draw_histograms(figure, arrays: Arrays, names: Sequence[str], sizes: np.ndarray) -> None:
@@ -90,6 +107,11 @@ def _draw_medians(figure, arrays: Arrays) -> None:
     found = {kind: summary(arrays, names) for kind, names in kinds.items()}
     floor = {kind: over_values(of_all(arrays, names, "floor")) for kind, names in kinds.items()}
     draw_against_size(axes, arrays, floor, colour="grey")
+    medians = {kind: null_medians(arrays, names, "/linear") for kind, names in kinds.items()}
+    for part in range(2):
+        draw_against_size(
+            axes, arrays, {kind: over_values([each[part]]) for kind, each in medians.items()}, colour="0.75"
+        )
     for quantity, colour in (("nearest", _NEAREST), ("twin", _TWIN)):
         draw_against_size(axes, arrays, {kind: getattr(found[kind], quantity) for kind in kinds}, colour=colour)
     low, high = axes.get_ylim()[0], 1.02
@@ -102,7 +124,16 @@ def _draw_medians(figure, arrays: Arrays) -> None:
         title=f"Twins, nearest images; {band}",
         ylim=(low - (len(kinds) + 1) * step, high),
     )
-    draw_legend(figure, kinds, {"twin": _TWIN, "nearest image": _NEAREST, "closest pairs of the sets": "grey"})
+    draw_legend(
+        figure,
+        kinds,
+        {
+            "twin": _TWIN,
+            "nearest image": _NEAREST,
+            "closest pairs of the sets": "grey",
+            "linear denoisers of the largest N: twin, nearest": "0.75",
+        },
+    )
 
 
 def _draw_overtaking(axes, point: Interval, height: float, look: Mapping[str, Any]) -> None:
