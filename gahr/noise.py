@@ -124,7 +124,9 @@ def add_noise(key: Key, clean: Array, sigma: Array) -> Array:
     Returns:
       noisy, shape of `clean`.
     """
-    sigma = jnp.asarray(sigma)
-    if sigma.ndim:
-        sigma = sigma.reshape(*sigma.shape, 1, 1, 1)
-    return clean + sigma * standard_normal(key, clean)
+    return clean + per_image(sigma, clean) * standard_normal(key, clean)
+
+
+def per_image(sigma: Array, images: Array) -> Array:
+    """sigma, () or one per image (...,), as (..., 1, 1, 1), to multiply images (..., H, W, C)."""
+    return jnp.broadcast_to(jnp.asarray(sigma, images.dtype), images.shape[:-3])[..., None, None, None]

@@ -86,6 +86,18 @@ def test_fit_of_few_images_has_their_rank_less_one():
     assert float(eigenvalues.sum()) == pytest.approx(float(jnp.sum(centred**2)) / 6, rel=1e-4)
 
 
+def test_fit_of_a_rank_has_the_leading_vectors_of_the_whole_fit():
+    for number in (6, 60):
+        images = jax.random.normal(jax.random.key(2), (number, *SHAPE))
+        whole, part = fit(images), fit_gaussian(images, rank=5)
+        np.testing.assert_allclose(part[1], whole[1][:5], rtol=1e-4)
+        noisy = jax.random.normal(jax.random.key(3), SHAPE)
+        leading = gaussian(whole[0], whole[1][:5], whole[2][:5])
+        np.testing.assert_allclose(gaussian(*part)(noisy, 0.5), leading(noisy, 0.5), atol=1e-4)
+    with pytest.raises(ValueError, match="rank must be a whole number from 1 to 24, got 25"):
+        fit_gaussian(images, rank=25)
+
+
 def test_fitted_denoiser_takes_noise_away_from_the_span_of_the_images():
     images = jax.random.normal(jax.random.key(3), (6, *SHAPE))
     denoiser = gaussian(*fit(images))

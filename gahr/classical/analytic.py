@@ -9,6 +9,7 @@ import numpy as np
 from jax.tree_util import Partial
 
 from gahr.blocks import Images, fold, image_shape, source
+from gahr.names import require_whole
 from gahr.types import Array, NoiseDenoiser
 
 
@@ -39,7 +40,9 @@ def _shrink(mean: Array, eigenvalues: Array, basis: Array, noisy: Array, sigma: 
     return mean + (coefficients * gains @ basis).reshape(noisy.shape)
 
 
-def fit_gaussian(images: Array, *, centred: bool = True, hold_out: int = 0) -> tuple[Array, Array, Array]:
+def fit_gaussian(
+    images: Array, *, centred: bool = True, hold_out: int = 0, rank: int | None = None
+) -> tuple[Array, Array, Array]:
     """Mean, eigenvalues (descending) and basis of the images' covariance (principal components) or second moment.
 
     With `hold_out` the basis is still that of all images, but l_k is the mean of <x - m, u_k>^2 over images that the
@@ -52,26 +55,35 @@ def fit_gaussian(images: Array, *, centred: bool = True, hold_out: int = 0) -> t
       centred: False for the second moment E x x^T, about 0, whose `gaussian` is the best denoiser D(y) = A y.
       hold_out: every so many-th image is held out: eigenvalue k is that of vector k of the other images, on those
         held out. 0, or more than there are images, for none.
+      rank: leading vectors to keep; without the (d, d) matrix that all of them take, for few and large images.
 
     Returns:
-      The arguments of `gaussian`: mean (H, W, C), eigenvalues (d,), basis (d, H, W, C) with d = H W C.
+      The arguments of `gaussian`: mean (H, W, C), eigenvalues (K,), basis (K, H, W, C), K = `rank` or d = H W C.
+
+    Raises:
+      ValueError: a rank that is not whole, or above N or d.
 
     Reference: Lam (2016), Annals of Statistics 44, 928-953.
     """
     flat = images.reshape(len(images), -1)
     mean = flat.mean(0) if centred else jnp.zeros_like(flat[0])
     rows = flat - mean[None]
+    if rank is not None:
+        require_whole("rank", rank, most=min(rows.shape))
     with jax.default_matmul_precision("highest"):
-        eigenvalues, columns = _principal(rows)
+        eigenvalues, columns = _principal(rows, rank)
         if 0 < hold_out <= len(rows):
             held = np.arange(len(rows)) % hold_out == hold_out - 1
-            _, others = _principal(rows[~held])
+            _, others = _principal(rows[~held], rank)
             eigenvalues = jnp.sort(jnp.mean((rows[held] @ others) ** 2, 0))[::-1]
     return mean.reshape(images.shape[1:]), eigenvalues, columns.T.reshape(-1, *images.shape[1:])
 
 
-def _principal(rows: Array) -> tuple[Array, Array]:
+def _principal(rows: Array, rank: int | None) -> tuple[Array, Array]:
     """Eigenvalues, descending, and vectors, as columns, of the second moment of rows (N, d)."""
+    if rank is not None:
+        _, values, vectors = jnp.linalg.svd(rows, full_matrices=False)
+        return values[:rank] ** 2 / len(rows), vectors[:rank].T
     ascending, columns = jnp.linalg.eigh(rows.T @ rows / len(rows))
     return jnp.maximum(ascending[::-1], 0), columns[:, ::-1]
 
