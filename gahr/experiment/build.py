@@ -114,7 +114,7 @@ def _member(section: str, values: Mapping[str, Any], choices: Mapping[str, Calla
 
 def _try(loss: Callable, variables: PyTree, shape: tuple[int, int, int], teacher: str | None) -> None:
     """Have a loss look at its options, on variables of these shapes and a network that does nothing."""
-    network = lambda variables, noisy, sigma, *, train: (jnp.zeros_like(noisy), {})
+    network = lambda variables, noisy, sigma, *, train, key=None: (jnp.zeros_like(noisy), {})
     copy = (lambda noisy, sigma: noisy) if teacher else None
     clean = jax.ShapeDtypeStruct((2, *shape), jnp.float32)
     measure = lambda variables, key, clean: loss(network, variables, key, clean, teacher=copy)
