@@ -6,7 +6,7 @@ from typing import Any
 
 from jax.tree_util import Partial
 
-from gahr.types import Array, Denoiser, NoiseDenoiser, PyTree, is_told
+from gahr.types import Array, Denoiser, Key, NoiseDenoiser, PyTree, is_told
 
 
 def bind(model: Any, variables: PyTree) -> Denoiser:
@@ -35,14 +35,17 @@ def network_of(model: Any) -> Callable[..., tuple[Array, PyTree]]:
     """One form of all networks, for training.
 
     Returns:
-      Function (variables, noisy, sigma, *, train) -> (residual y - D(y), updates). A blind network ignores sigma, () or
-      per image (N,); updates are what changes besides the parameters, {"batch_stats": ...} or nothing.
+      Function (variables, noisy, sigma, *, train, key=None) -> (residual y - D(y), updates). A blind network ignores
+      sigma, () or per image (N,); a key turns dropout on; updates are what changes besides the parameters,
+      {"batch_stats": ...} or nothing.
     """
     told = is_told(model)
 
-    def network(variables: PyTree, noisy: Array, sigma: Array, *, train: bool) -> tuple[Array, PyTree]:
-        inputs = (noisy, sigma) if told else (noisy,)
-        return model.apply(variables, *inputs, train=train, mutable=["batch_stats"] if train else [])
+    def network(
+        variables: PyTree, noisy: Array, sigma: Array, *, train: bool, key: Key | None = None
+    ) -> tuple[Array, PyTree]:
+        inputs, keys = (noisy, sigma) if told else (noisy,), {} if key is None else {"dropout": key}
+        return model.apply(variables, *inputs, train=train, mutable=["batch_stats"] if train else [], rngs=keys)
 
     return network
 

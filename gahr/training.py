@@ -52,7 +52,7 @@ def make_train_step(
       network: passed on to the loss, as of `gahr.denoiser.network_of`.
       optimizer: optax transformation.
       loss: loss(network, variables, key, clean) -> (value, updates), as in `gahr.objectives`; of the updates the
-        "batch_stats" are kept.
+        "batch_stats" are kept. Where it has an option `step` it is given the steps done.
       batch: function key -> images (N, H, W, C).
       average: decay r of the parameter average, average <- r average + (1 - r) params; r is at most
         (1 + step) / (10 + step), so that the average forgets the start; 0 keeps none.
@@ -60,13 +60,18 @@ def make_train_step(
     Returns:
       Function (state, key) -> (state, {"loss", "gradient_norm"}).
     """
+    is_timed = "step" in inspect.signature(loss).parameters
 
     def train_step(state: TrainState, key: Key) -> tuple[TrainState, dict[str, Array]]:
         key_batch, key_loss = jax.random.split(jax.random.fold_in(key, state.step))
         clean = batch(key_batch)
 
         def objective(params: PyTree) -> tuple[Array, PyTree]:
-            return loss(network, {"params": params, "batch_stats": state.batch_stats}, key_loss, clean)
+            variables, timed = (
+                {"params": params, "batch_stats": state.batch_stats},
+                {"step": state.step} if is_timed else {},
+            )
+            return loss(network, variables, key_loss, clean, **timed)
 
         (value, updates), gradient = jax.value_and_grad(objective, has_aux=True)(state.params)
         steps, opt_state = optimizer.update(gradient, state.opt_state, state.params)

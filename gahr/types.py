@@ -38,6 +38,10 @@ class _WithOptions:
     function: Callable
     options: tuple[tuple[str, Any], ...]
 
+    @property
+    def __signature__(self) -> inspect.Signature:
+        return inspect.signature(self.function)
+
     def __call__(self, *arguments: Any, **arrays: Any) -> Any:
         return self.function(*arguments, **dict(self.options), **arrays)
 

@@ -12,6 +12,8 @@ from gahr import experiment, sampling
 from gahr.config import base
 from gahr.data import DATASETS
 from gahr.data.dataset import synthetic
+from gahr.denoiser import bind
+from gahr.experiment import build
 from gahr.experiment.planning import plan
 from gahr.models import MODELS
 from gahr.objectives import OBJECTIVES
@@ -128,5 +130,25 @@ def test_a_teacher_that_cannot_take_the_images_is_refused_before_it_is_trained(m
 
 def test_teachers_of_each_other_are_refused(members, tmp_path):
     members.runs.teacher.objective = dict(name="imitation", teacher="student")
-    with pytest.raises(ValueError, match="runs are each other's teachers: student, teacher, student"):
+    with pytest.raises(ValueError, match="runs learn from each other: student, teacher, student"):
         plan(members, tmp_path)
+
+
+def test_a_run_starts_from_the_network_of_another(members, tmp_path):
+    members.runs.student = members.runs.teacher.copy_and_resolve_references()
+    members.runs.student.start = "teacher"
+    members.runs.student.optim.num_steps = 1
+    members.runs.student.optim.peak = 1e-9
+    experiment.train(members, tmp_path)
+    noisy = jax.random.normal(jax.random.key(1), (3, 16, 16, 1))
+    student, teacher = (experiment.load_denoiser(tmp_path, run=run) for run in ("student", "teacher"))
+    parts = plan(members, tmp_path).runs["student"]
+    initial = bind(parts.model, build.variables_of(build.new_state(parts)))
+    departure = lambda denoiser: float(jnp.linalg.norm(denoiser(noisy) - teacher(noisy)))
+    assert departure(student) < 0.3 * departure(initial)  # norms' statistics moved by a step
+    members.runs.student.model.features = 4
+    with pytest.raises(ValueError, match="run student: start: teacher has another network than student"):
+        plan(members, tmp_path / "other")
+    members.runs.student.start = "techer"
+    with pytest.raises(ValueError, match="run student: start: no run is named 'techer'; did you mean teacher"):
+        plan(members, tmp_path / "other")

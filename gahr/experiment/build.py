@@ -33,6 +33,12 @@ class Parts(NamedTuple):
     recipe: training.Recipe
     key: Key
     weights: str | None  # of `gahr.pretrained`, in place of a training
+    start: str | None  # name of the run whose network this training starts from
+
+    @property
+    def needs(self) -> list[str]:
+        """The runs that must be trained before this one."""
+        return [run for run in (self.teacher, self.start) if run is not None]
 
 
 def build(run: Mapping, name: str, *, seed: int) -> Parts:
@@ -48,8 +54,8 @@ def build(run: Mapping, name: str, *, seed: int) -> Parts:
 def _build(seed: int, name: str, **section: Any) -> Parts:
     wanted = ("variant", "repeat", "subset", "set_size", "data", "model", "objective", "optim")
     for field in section:
-        if field not in (*wanted, "weights"):
-            raise ValueError(f"unknown field {field}{suggest(field, [*wanted, 'weights'])}")
+        if field not in (*wanted, "weights", "start"):
+            raise ValueError(f"unknown field {field}{suggest(field, [*wanted, 'weights', 'start'])}")
     for field in wanted:
         if field not in section:
             raise ValueError(f"field {field} is missing")
@@ -78,6 +84,7 @@ def _build(seed: int, name: str, **section: Any) -> Parts:
         recipe=_named("optim", section["optim"], training.OPTIMIZERS),
         key=jax.random.fold_in(root, zlib.crc32(name.encode())),  # its own, whatever runs stand beside it
         weights=weights,
+        start=None if weights else section.get("start"),
     )
 
 
@@ -114,7 +121,7 @@ def _member(section: str, values: Mapping[str, Any], choices: Mapping[str, Calla
 
 def _try(loss: Callable, variables: PyTree, shape: tuple[int, int, int], teacher: str | None) -> None:
     """Have a loss look at its options, on variables of these shapes and a network that does nothing."""
-    network = lambda variables, noisy, sigma, *, train: (jnp.zeros_like(noisy), {})
+    network = lambda variables, noisy, sigma, *, train, key=None: (jnp.zeros_like(noisy), {})
     copy = (lambda noisy, sigma: noisy) if teacher else None
     clean = jax.ShapeDtypeStruct((2, *shape), jnp.float32)
     measure = lambda variables, key, clean: loss(network, variables, key, clean, teacher=copy)
@@ -147,10 +154,11 @@ def section_of(model: Any) -> dict:
 _initialize = jax.jit(initialize, static_argnums=(0, 2))  # compiled once for equal networks
 
 
-def new_state(parts: Parts) -> training.TrainState:
-    """State before the first step."""
-    key = jax.random.fold_in(parts.key, 2**32 - 1)  # of no step
-    variables = _initialize(parts.model, key, parts.dataset.shape)
+def new_state(parts: Parts, *, variables: PyTree | None = None) -> training.TrainState:
+    """State before the first step, of initial values or of the variables of the run that it starts from."""
+    if variables is None:
+        key = jax.random.fold_in(parts.key, 2**32 - 1)  # of no step
+        variables = _initialize(parts.model, key, parts.dataset.shape)
     return training.init_state(variables, parts.recipe.optimizer, average=parts.recipe.average)
 
 

@@ -32,7 +32,7 @@ class Plan(NamedTuple):
 
     config: dict  # as config.json holds it: plain values, with the digests of the image files
     workdir: Path
-    runs: Mapping[str, build.Parts]  # every run, teachers before those who learn from them
+    runs: Mapping[str, build.Parts]  # every run, after those that it needs
     chosen: tuple[str, ...]  # the runs to train, or whose weights to take
     studies: Mapping[str, PlannedStudy]
     notes: tuple[str, ...]  # what the user should know
@@ -81,22 +81,19 @@ def plan(config: Mapping, workdir: Path, *, only: str = "*") -> Plan:
         if runs[name].weights is not None:
             run["weights"]["digest"] = storage.digest(pretrained.file_of(runs[name].weights))
             notes.append(f"run {name}: not trained, the weights of {runs[name].weights}")
-    runs = _teachers_first(runs)
-    for name, parts in runs.items():
-        if parts.teacher is not None:
-            with fields.named(f"run {name}"), fields.named("objective.teacher"):
-                build.variable_shapes(runs[parts.teacher].model, parts.dataset.shape)
+    runs = _in_order(runs)
+    _check_needs(runs)
     chosen = fnmatch.filter(runs, only)
     if not chosen and (runs or only != "*"):
         raise ValueError(f"no run is named {only!r}{suggest(only, runs)}")
     for name in chosen:
         if not finished(workdir, name) and runs[name].weights is None:
             _check_devices(name, runs[name].recipe.batch_size)
-            teacher = runs[name].teacher
-            if teacher not in (None, *chosen) and not finished(workdir, teacher):
-                raise ValueError(
-                    f"run {name} learns from run {teacher}, which is not trained yet and not among those to train"
-                )
+            for needed in runs[name].needs:
+                if needed not in chosen and not finished(workdir, needed):
+                    raise ValueError(
+                        f"run {name} learns from run {needed}, which is not trained yet and not among those to train"
+                    )
     storage.matches(workdir, config)
     studies = _studies(config, workdir)
     return Plan(config, workdir, runs, tuple(chosen), studies, tuple(notes))
@@ -107,22 +104,33 @@ def finished(workdir: Path, name: str) -> bool:
     return (Path(workdir) / name / WEIGHTS).exists()
 
 
-def _teachers_first(runs: Mapping[str, build.Parts]) -> dict[str, build.Parts]:
+def _in_order(runs: Mapping[str, build.Parts]) -> dict[str, build.Parts]:
+    """The runs, each after its teacher and the run that it starts from."""
     ordered: dict[str, build.Parts] = {}
 
-    def add(name: str, learners: tuple[str, ...]) -> None:
-        if name in learners:
-            raise ValueError(f"runs are each other's teachers: {', '.join([*learners, name])}")
-        teacher = runs[name].teacher
-        if teacher is not None and teacher not in runs:
-            raise ValueError(f"run {name}: objective.teacher: no run is named {teacher!r}{suggest(teacher, runs)}")
-        if teacher is not None:
-            add(teacher, (*learners, name))
+    def add(name: str, waiting: tuple[str, ...]) -> None:
+        if name in waiting:
+            raise ValueError(f"runs learn from each other: {', '.join([*waiting, name])}")
+        for field, needed in (("objective.teacher", runs[name].teacher), ("start", runs[name].start)):
+            if needed is not None and needed not in runs:
+                raise ValueError(f"run {name}: {field}: no run is named {needed!r}{suggest(needed, runs)}")
+        for needed in runs[name].needs:
+            add(needed, (*waiting, name))
         ordered[name] = runs[name]
 
     for name in runs:
         add(name, ())
     return ordered
+
+
+def _check_needs(runs: Mapping[str, build.Parts]) -> None:
+    """ValueError unless teachers can take the images of their pupils, and who starts from a network has its form."""
+    for name, parts in runs.items():
+        if parts.teacher is not None:
+            with fields.named(f"run {name}"), fields.named("objective.teacher"):
+                build.variable_shapes(runs[parts.teacher].model, parts.dataset.shape)
+        if parts.start is not None and runs[parts.start].model != parts.model:
+            raise ValueError(f"run {name}: start: {parts.start} has another network than {name}; they must be equal")
 
 
 def _check_devices(name: str, batch_size: int) -> None:

@@ -69,7 +69,8 @@ def _train_run(planned: Plan, name: str, progress: Progress) -> None:
     teacher = load_network(planned.workdir, run=parts.teacher) if parts.teacher is not None else None
     milestones = planned.config["milestones"]
     checkpoints = Checkpoints(directory / "checkpoints", always=milestones)
-    fresh = hosts.replicated(build.new_state(parts))
+    start = load_network(planned.workdir, run=parts.start)[1] if parts.start is not None else None
+    fresh = hosts.replicated(build.new_state(parts, variables=start))
     state, warnings = checkpoints.restore_newest(fresh)
     for warning in warnings:
         progress.line(f"{name}: {warning}; going back to the one before")

@@ -1,8 +1,9 @@
 """Objectives: `loss(network, variables, key, clean, *, teacher=None, ...) -> (value, updates)`.
 
-`network` is of `gahr.denoiser.network_of`, `teacher` a `gahr.types.NoiseDenoiser` or None.
+`network` is of `gahr.denoiser.network_of`, `teacher` a `gahr.types.NoiseDenoiser` or None. One with an option `step`
+is given the number of training steps done.
 """
 
-from gahr.objectives import denoising
+from gahr.objectives import consistency, denoising
 
-OBJECTIVES = {"denoising": denoising.loss}
+OBJECTIVES = {"denoising": denoising.loss, "consistency": consistency.loss}
