@@ -17,7 +17,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
 MUTATIONS = {  # file of gahr, and the tests that must find a mistake in it -> what the mistake does: old text, new text
-    ("studies/slopes.py", "test_slopes_study.py"): {
+    ("studies/slopes/analysis.py", "test_slopes_study.py"): {
         "slopes shows training images as test images": ('run.images("test", ', "run.images(run.subset, "),
         "slopes draws the training curve on test images": ("run.images(run.subset, num", 'run.images("test", num'),
         "slopes fits the linear denoiser to test images": ("images(run.subset, wiener", 'images("test", wiener'),

@@ -64,6 +64,10 @@ def langevin(v, l, s, after, fraction=0.3):  # a = fraction s^2
     return (1 - fraction * s**2 / (l + s**2)) ** 2 * v + 2 * fraction * s**2
 
 
+def consistency(v, l, s, after):  # of f = D
+    return (l / (l + s**2)) ** 2 * v + after**2 - LEVELS[-1] ** 2
+
+
 def repeated(levels, times):
     return np.append(np.repeat(levels, times), levels[-1])
 
@@ -74,6 +78,7 @@ CASES = {  # sampler: options, step, levels visited
     "ancestral": (dict(eta=0.5), functools.partial(ancestral, eta=0.5), TO_ZERO),
     "ddpm": ({}, ancestral, TO_ZERO),
     "reverse_diffusion": ({}, reverse_diffusion, LEVELS),
+    "consistency": ({}, consistency, LEVELS),
     "edm": (dict(churn=4.0, churn_min=0.0, churn_max=0.5, inflation=1.1), edm, TO_ZERO),
     "langevin": (dict(sigma=0.4, num_steps=20, step_size=0.3), langevin, np.full(21, 0.4)),
     "annealed_langevin": (dict(steps_per_level=3, step_size=0.003, form="code"), langevin, repeated(LEVELS, 3)),

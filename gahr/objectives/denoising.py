@@ -9,7 +9,12 @@ from gahr import noise
 from gahr.names import options_of, pick, require
 from gahr.types import Array, Key, NoiseDenoiser, PyTree
 
-WEIGHTINGS = {"none": jnp.ones_like, "inverse_sigma": jnp.reciprocal, "inverse_variance": lambda sigma: sigma**-2}
+WEIGHTINGS = {
+    "none": jnp.ones_like,
+    "inverse_sigma": jnp.reciprocal,
+    "inverse_variance": lambda sigma: sigma**-2,
+    "edm": lambda sigma: sigma**-2 + 0.25**-2,
+}
 
 
 def loss(
@@ -32,8 +37,10 @@ def loss(
       clean: images (N, H, W, C) in [0, 1].
       teacher: none, since the images are what is learned.
       law: name of the law of sigma, a key of `gahr.noise.LAWS`; sigma is drawn per image.
-      weighting: "none", w = 1 (published); "inverse_sigma", w = 1 / sigma; or "inverse_variance", w = 1 / sigma^2,
-        under which every input PSNR weighs alike.
+      weighting: "none", w = 1 (published); "inverse_sigma", w = 1 / sigma; "inverse_variance", w = 1 / sigma^2, under
+        which every input PSNR weighs alike; or "edm", w = 1 / sigma^2 + 1 / s^2 with s = 1/4, the standard deviation
+        of the pixels of images in [0, 1], under which F of `gahr.preconditioning` learns alike at all sigma
+        (arXiv:2206.00364, table 1).
       **law_options: options of the law, such as sigma_min and sigma_max in image units.
 
     Returns:

@@ -6,6 +6,7 @@ from gahr.sampling import (
     ancestral,
     annealed_langevin,
     blind,
+    consistency,
     edm,
     euler,
     heun,
@@ -26,4 +27,5 @@ SAMPLERS = {  # name -> sampler(**options) -> Sampler; all but the first are tol
     "heun": heun.sampler,
     "multistep": multistep.sampler,
     "edm": edm.sampler,
+    "consistency": consistency.sampler,
 }
