@@ -12,8 +12,8 @@ from gahr.types import Array, Key, NoiseDenoiser, PyTree, with_options
 def sampler(*, sigmas: Array, mean: float | Array = 0.5, factor: Array | None = None) -> Sampler:
     """Sampler that goes to the end of the trajectory and back to the next noise level with fresh noise.
 
-    y <- f(y, s) + sqrt(s'^2 - e^2) z from each level s to the next s', with e the last level, at which f is the identity.
-    Levels (T, e) are one call of f. Options and errors as in `gahr.sampling.euler.sampler`; the denoiser is f, as of
+    y <- f(y, s) + sqrt(s'^2 - e^2) z from each level s to the next s', with e the last level, at which f is the
+    identity. Levels (T, e) are one call of f. Options and errors as in `gahr.sampling.euler.sampler`; the denoiser is f, as of
     `gahr.consistency.consistency_fn`.
     """
     levels = check_levels(sigmas)

@@ -1,10 +1,11 @@
 """One module or folder per figure: analyze -> arrays, check -> theory beside measurement, draw -> Figure."""
 
-from gahr.studies import bases, card, disks, eigenbasis, lowdim, shuffled, slopes, transition, twins
+from gahr.studies import bases, card, consistency, disks, eigenbasis, lowdim, shuffled, slopes, transition, twins
 
 STUDIES = {
     "bases": bases.STUDY,
     "card": card.STUDY,
+    "consistency": consistency.STUDY,
     "disks": disks.STUDY,
     "eigenbasis": eigenbasis.STUDY,
     "lowdim": lowdim.STUDY,

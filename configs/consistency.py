@@ -1,0 +1,76 @@
+"""A consistency model beside the flow it replaces (Song et al. 2023, arXiv:2303.01469).
+
+    python launch/main.py --config configs/consistency.py     # C^alpha images of 16x16, a denoiser, then its pupil
+    python launch/main.py --config configs/consistency.py:data=file,path=digits.npz
+    python launch/main.py --config configs/consistency.py:method=distil_blind     # from a bias-free, blind denoiser
+    python launch/main.py --config configs/consistency.py:scale=smoke     # seconds
+
+Two runs: "teacher", a denoiser, and "student". Arguments, after the colon:
+  method    how the student learns: ect (easy tuning, from the teacher's weights), ict or ct (from images alone), distil
+            (from the teacher's ODE) or distil_blind (the same, of a teacher that is not told sigma)
+  data      calpha or file
+  path      file of images that launch/prepare.py made, for data=file alone
+  num_test  images of a file that are kept for testing, at most
+  size      sides of the images, pixels, an even number
+  alpha     exponent of the C^alpha images, for data=calpha alone
+  scale     smoke, laptop, hours, gpu or paper; left out, gpu where there is an accelerator, else laptop
+  seed      of images, initial values and noise
+"""
+
+from gahr.config import base, calpha, parse_arg, refuse_given
+from gahr.names import pick
+
+SIZES = {"smoke": (8, 8, 1), "laptop": (16, 24, 1), "hours": (16, 48, 1), "gpu": (40, 64, 2), "paper": (80, 64, 3)}
+STEPS = {"smoke": (20, 20), "laptop": (1_500, 2_000), "hours": (10_000, 20_000)}  # of teacher and student
+LONG = (100_000, 200_000)
+STUDENTS = {  # method -> pairs of levels, and whether the student starts from the teacher's weights and follows its ODE
+    "ect": ("ect", True, False),
+    "ict": ("ict", False, False),
+    "ct": ("ct", False, False),
+    "distil": ("ect", True, True),
+    "distil_blind": ("ect", False, True),
+}
+SIGMA_MIN, SIGMA_MAX, BLIND_MAX = 0.002, 20.0, 1.0  # a blind teacher has seen sigma up to 1
+ANALYSIS = {"smoke": dict(num_samples=4, num_levels=4, num_fit=64)}
+# What a first trial of this size reached, set before these runs.
+MARKS = dict(agreement=0.84, agreement_db=18.0)
+
+
+def get_config(arg=None):
+    given = arg
+    arg = parse_arg(arg, method="ect", data="calpha", path="", num_test=64, size=0, alpha=3.0, scale="auto", seed=0)
+    pairs, starts, follows = pick("method", STUDENTS, arg["method"])
+    pick("data", dict.fromkeys(("calpha", "file")), arg["data"])
+    if arg["data"] == "file":
+        refuse_given(given, "alpha", belongs_to="data=calpha")
+        if not arg["path"]:
+            raise ValueError("data=file needs path=")
+        data = dict(name="file", path=arg["path"], num_test=arg["num_test"])
+    else:
+        refuse_given(given, "path", "num_test", belongs_to="data=file")
+        data = next(iter(calpha([arg["alpha"]]).values()))
+    config = base({"teacher": data, "student": data}, scale=arg["scale"], seed=arg["seed"])
+    size, features, num_blocks = SIZES[config.scale]
+    blind, steps = arg["method"] == "distil_blind", STEPS.get(config.scale, LONG)
+    most = BLIND_MAX if blind else SIGMA_MAX
+    network = dict(name="conditional_unet", features=features, num_blocks=num_blocks, sigma_min=SIGMA_MIN)
+    levels = dict(sigma_min=SIGMA_MIN, sigma_max=most)
+    learned = dict(name="consistency", pairs=pairs, **levels) | ({"teacher": "teacher"} if follows else {})
+    if pairs == "ect":
+        learned |= dict(stage_steps=max(1, steps[1] // 8))
+    runs = config.runs.to_dict()
+    for name, number in zip(("teacher", "student"), steps, strict=True):
+        run = runs[name]
+        run["data"] |= dict(size=arg["size"] or size)
+        optim = dict(name="radam", batch_size=64, num_steps=number, schedule="cosine", peak=1e-3, average=0.999)
+        if config.scale == "smoke":
+            optim |= dict(batch_size=8, average=0.9)
+        if name == "student":
+            run |= dict(model=network, objective=learned, optim=optim) | (dict(start="teacher") if starts else {})
+        elif not blind:
+            law = dict(law="lognormal", log_mean=-1.2, log_sd=1.5, weighting="edm")
+            run |= dict(model=network, objective=dict(name="denoising", **law), optim=optim)
+    config.runs = runs
+    analysis = ANALYSIS.get(config.scale, {}) | levels | dict(middle=0.2 if blind else 0.4)
+    config.study = dict(name="consistency", analysis=analysis, marks=MARKS if config.scale != "smoke" else {})
+    return config
