@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 
 from gahr.names import require
-from gahr.sampling import driver
+from gahr.sampling import driver, start
 from gahr.sampling.sampler import Info, Sampler, normal
 from gahr.types import Array, Denoiser, Key, with_options
 
@@ -26,6 +26,7 @@ def sampler(
     sigma_start: float = 1.0,
     sigma_stop: float = 0.05,
     mean: float | Array = 0.5,
+    factor: Array | None = None,
     growing: bool = False,
     sigma_limit: float = 2.0,
 ) -> Sampler:
@@ -40,19 +41,19 @@ def sampler(
       step_size: h, above 0 and at most 1: fraction of the residual removed in a step.
       beta: above 0 and at most 1; 1 adds no noise, small values much.
       sigma_start, sigma_stop: first and last noise level, image units.
-      mean: m of the start, image units: a number or an image (H, W, C).
+      mean, factor: m of the start, and that of its covariance beyond the noise, as `gahr.sampling.start.draw`.
       growing: h_t = h t / (1 + h (t - 1)) as in the code of 2020 in place of h.
       sigma_limit: a sample whose sigma exceeds it, or is NaN, has diverged.
 
     Raises:
-      ValueError: an option out of its range; a mean of another shape than the images, once these are known.
+      ValueError: an option out of its range; a mean or factor of another shape than the images, once these are known.
     """
     _between("step_size", step_size, 0, 1)
     _between("beta", beta, 0, 1)
     _between("sigma_start", sigma_start, 0, sigma_limit)
     _between("sigma_stop", sigma_stop, 0, sigma_start)
     step = dict(step_size=step_size, beta=beta, sigma_stop=sigma_stop, growing=growing, sigma_limit=sigma_limit)
-    return Sampler(with_options(_init, sigma_start=sigma_start, mean=mean), with_options(_step, **step))
+    return Sampler(with_options(_init, sigma_start=sigma_start, mean=mean, factor=factor), with_options(_step, **step))
 
 
 def ascend(
@@ -65,6 +66,7 @@ def ascend(
     sigma_start: float = 1.0,
     sigma_stop: float = 0.05,
     mean: float | Array = 0.5,
+    factor: Array | None = None,
     growing: bool = False,
     sigma_limit: float = 2.0,
     **how: Any,
@@ -75,14 +77,14 @@ def ascend(
     caller takes a denoiser of `gahr.denoiser.bind` as an argument.
     """
     levels = dict(sigma_start=sigma_start, sigma_stop=sigma_stop, sigma_limit=sigma_limit)
-    ascent = sampler(step_size=step_size, beta=beta, mean=mean, growing=growing, **levels)
+    ascent = sampler(step_size=step_size, beta=beta, mean=mean, factor=factor, growing=growing, **levels)
     return driver.sample(ascent, denoiser, key, shape, **how)
 
 
-def _init(keys: Key, shape: tuple[int, int, int], *, sigma_start: float, mean: float | Array) -> State:
-    if jnp.shape(mean) not in ((), shape):
-        raise ValueError(f"mean must be a number or an image of shape {shape}, got shape {jnp.shape(mean)}")
-    images = jnp.broadcast_to(mean, (len(keys), *shape)) + sigma_start * normal(keys, shape)
+def _init(
+    keys: Key, shape: tuple[int, int, int], *, sigma_start: float, mean: float | Array, factor: Array | None
+) -> State:
+    images = start.draw(keys, shape, sigma=sigma_start, mean=mean, factor=factor)
     return State(images, jnp.zeros((len(keys), 1, 1, 1), jnp.int32))
 
 

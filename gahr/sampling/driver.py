@@ -56,7 +56,7 @@ def sample(
       denoiser: what the sampler asks for: noisy (n, H, W, C) -> clean, or (noisy, sigma) -> clean.
       key: random key.
       shape: (N, H, W, C) of the samples.
-      max_steps: a sample stops after so many, whatever its sampler says.
+      max_steps: a sample stops after so many, or the sampler's own number, whatever else its sampler says.
       frame_every: k, steps between stored frames; 0 stores none.
       final_denoise: return D(y) in place of y.
       chunk, sharding: samples computed at a time, and their devices: as `gahr.blocks.in_chunks`.
@@ -74,7 +74,7 @@ def sample(
     for name, (value, least) in counts.items():
         require_whole(name, value, least=least)
     require(len(shape) == 4 and min(shape) >= 1, "shape", shape, "(N, H, W, C), all positive")
-    rows = shape[0]
+    rows, max_steps = shape[0], min(max_steps, sampler.num_steps or max_steps)
     keys = jax.vmap(jax.random.fold_in, (None, 0))(key, jnp.arange(rows))
     state = sampler.init(_at(keys, 0), tuple(shape[1:]))
 

@@ -19,14 +19,16 @@ class Info(NamedTuple):
 
 
 class Sampler(NamedTuple):
-    """Two functions, plain or of `types.with_options`. A state is a pytree of arrays with n rows, one of them `images`.
+    """Two functions, plain or of `types.with_options`, and an end.
 
+    A state is a pytree of arrays with n rows, one of them `images`.
     A sample depends on its own key and row alone. Where `stop` or `diverged` is set, the driver keeps the state of
     before the step; so a step need not look at them.
     """
 
     init: Callable[[Key, tuple[int, int, int]], PyTree]  # keys (n,), (H, W, C) -> state of all samples at the start
     step: Callable[[Denoiser | NoiseDenoiser, Key, PyTree], tuple[PyTree, Info]]  # D, keys (n,), state -> state, Info
+    num_steps: int | None = None  # after which every sample has stopped, where that is known
 
 
 def normal(keys: Key, shape: tuple[int, int, int]) -> Array:
