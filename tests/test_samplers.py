@@ -170,6 +170,13 @@ def test_a_sample_depends_neither_on_its_batch_nor_on_the_chunk_nor_on_the_end(c
     assert not trace.diverged.any()
 
 
+def test_a_set_drawn_in_parts_is_the_set_drawn_at_once():
+    whole, trace = sample(flat)
+    late, rest = sample(flat, (2, *SHAPE[1:]), first=3)
+    same(late, whole[3:5])
+    same(rest.steps, trace.steps[3:5])
+
+
 def test_samples_that_diverge_are_stopped_and_marked_and_their_batch_mates_are_not_touched():
     def kinds(noisy):  # four ways to fail, by four pixels; without noise none comes to be high later
         return [noisy[:, :1, i : i + 1] > 1.2 for i in range(4)]

@@ -2,6 +2,7 @@
 
 import functools
 import itertools
+from unittest.mock import Mock
 
 import jax
 import jax.numpy as jnp
@@ -206,6 +207,13 @@ def test_calls_of_the_denoiser_are_as_many_as_published_and_never_at_zero(name, 
         driver.sample(SAMPLERS[name](sigmas=TO_ZERO), watched, KEY, (3, 1, 2, 1))
     assert len(seen) == calls
     assert min(seen) > 0.09
+
+
+@pytest.mark.parametrize("name", ["euler", "multistep"])
+def test_in_pieces_with_progress_the_samples_are_the_same(name):
+    sampler = SAMPLERS[name](sigmas=TO_ZERO, mean=MEAN)
+    samples, _ = driver.sample(sampler, GAUSSIAN, KEY, (5, 1, 2, 1), progress=Mock(), piece=4)
+    np.testing.assert_allclose(samples, draw(name, TO_ZERO)[0][:5], atol=1e-5)
 
 
 def test_a_denoiser_that_diverges_is_stopped_at_the_step_that_the_trace_names():

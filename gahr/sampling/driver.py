@@ -37,6 +37,7 @@ def sample(
     key: Key,
     shape: tuple[int, int, int, int],
     *,
+    first: int | Array = 0,
     max_steps: int = 10_000,
     frame_every: int = 0,
     final_denoise: bool = False,
@@ -56,6 +57,7 @@ def sample(
       denoiser: what the sampler asks for: noisy (n, H, W, C) -> clean, or (noisy, sigma) -> clean.
       key: random key.
       shape: (N, H, W, C) of the samples.
+      first: number of the first of them, so that a set can be drawn in parts: i counts from it.
       max_steps: a sample stops after so many, or the sampler's own number, whatever else its sampler says.
       frame_every: k, steps between stored frames; 0 stores none.
       final_denoise: return D(y) in place of y.
@@ -75,7 +77,7 @@ def sample(
         require_whole(name, value, least=least)
     require(len(shape) == 4 and min(shape) >= 1, "shape", shape, "(N, H, W, C), all positive")
     rows, max_steps = shape[0], min(max_steps, sampler.num_steps or max_steps)
-    keys = jax.vmap(jax.random.fold_in, (None, 0))(key, jnp.arange(rows))
+    keys = jax.vmap(jax.random.fold_in, (None, 0))(key, first + jnp.arange(rows))
     state = sampler.init(_at(keys, 0), tuple(shape[1:]))
 
     def room(*sides: int) -> Array:
@@ -92,9 +94,9 @@ def sample(
         if sharding is not None:  # where the pieces leave them, so that the first is no special case to compile
             everywhere = NamedSharding(sharding.mesh, PartitionSpec())
             keys, samples = lax.with_sharding_constraint((keys, samples), everywhere)
-        for first in range(0, max_steps + 1, piece):
+        for taken in range(0, max_steps + 1, piece):
             progress.check()
-            samples = _advance_jitted(step, denoiser, keys, samples, first, num_steps=piece, **options)
+            samples = _advance_jitted(step, denoiser, keys, samples, taken, num_steps=piece, **options)
             running = np.asarray(samples.running)
             progress.update(note, int(np.sum(~running)), rows, note=f"step {np.max(samples.trace.steps)}")
             if not running.any():

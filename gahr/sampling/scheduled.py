@@ -10,6 +10,7 @@ import jax.numpy as jnp
 from jax import lax
 from jax.tree_util import Partial
 
+from gahr.denoiser import as_argument
 from gahr.sampling import start
 from gahr.sampling.sampler import Info, Sampler
 from gahr.types import Array, Key, NoiseDenoiser, PyTree, with_options
@@ -65,7 +66,7 @@ def sampler(
     """
     sigma = levels[0] if sigma_start is None else sigma_start
     init = with_options(_init, sigma, remember=remember, mean=mean, factor=factor)
-    return Sampler(init, with_options(_step, rule, levels), num_steps=len(levels) - 1)
+    return Sampler(init, with_options(_step, as_argument(rule), levels), num_steps=len(levels) - 1)
 
 
 def denoise(noise_denoiser: NoiseDenoiser, images: Array, sigma: Array) -> Array:

@@ -1,7 +1,7 @@
 """A consistency model beside the flow that it replaces: does one step go where the probability-flow ODE ends?
 
-Song et al. (2023), arXiv:2303.01469. The network "student" is compared, from one and the same noise, with the solution of
-the ODE of the denoiser "teacher", and with what needs no learning of the flow: one step of denoising, and the exact
+Song et al. (2023), arXiv:2303.01469. The network "student" is compared, from one and the same noise, with the solution
+of the ODE of the denoiser "teacher", and with what needs no learning of the flow: one step of denoising, and the exact
 consistency function of Gaussian images, which is linear.
 """
 
