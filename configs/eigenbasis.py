@@ -8,7 +8,8 @@
 Arguments, after the colon:
   weights  file of a published network (.npz, .safetensors or .pt), or a network trained here as in configs/calpha.py;
            left out, a UNet is trained on C^alpha images
-  image    image file, resized to a square; left out, a test image, or of a published network a photograph
+  image    image files joined by "+", each resized to a square, whose bases are swapped; of one, its quarter turns are;
+           left out, test images, or of a published network a photograph
   size     side of an image file, pixels; the Jacobian of a grey image has size^4 entries
   sigma    noise level, image units
   alpha    exponent of the C^alpha images, without weights
@@ -18,9 +19,10 @@ Arguments, after the colon:
 
 from gahr.config import TRAINED, base, calpha, parse_arg, published, refuse_given, require_positive
 
-# Marks at 80x80 are 0.95 of the energy and a clear rise of frequency along the basis; smaller images and networks
-# keep the first and are held to half the rank correlation of a Fourier basis.
-MARKS = dict(preserved_energy=0.95, harmonicity=0.5)
+# All of the energy above 1/2, and frequencies that rise along the basis, are properties of a fixed linear filter too.
+# In these it has 1, by construction: another image's basis over an image's own.
+MARKS = dict(swapped=1.5, contours=0.95)
+ANALYSIS = {"smoke": dict(num_fit=64, num_memorized=64)}
 
 
 def get_config(arg=None):
@@ -35,5 +37,6 @@ def get_config(arg=None):
     data = {} if arg["weights"] else calpha([arg["alpha"]])
     config = base(data, scale=arg["scale"], seed=arg["seed"], weights="" if of_others else arg["weights"])
     analysis = dict(weights=of_others) | {name: arg[name] for name in ("image", "size", "sigma")}
+    analysis |= ANALYSIS.get(config.scale, {})
     config.study = dict(name="eigenbasis", analysis=analysis, marks=MARKS if config.scale != "smoke" else {})
     return config

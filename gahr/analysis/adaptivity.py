@@ -137,9 +137,9 @@ def summary(matrix: Array, *, fixed: Mapping[str, Array] | None = None) -> Summa
 def _jackknife(statistic: Callable[[np.ndarray], float], number: int) -> Mean:
     """A statistic of all image numbers, and its error from leaving out one at a time; NaN where two are too few."""
     numbers = np.arange(number)
-    with np.errstate(invalid="ignore"):
+    with np.errstate(divide="ignore", invalid="ignore"):  # also where a denoiser leaves nothing of any image
         left = [statistic(np.delete(numbers, i)) for i in numbers]
-    return Mean(statistic(numbers), np.sqrt((number - 1) * np.var(left)))
+        return Mean(statistic(numbers), np.sqrt((number - 1) * np.var(left)))
 
 
 def _energy(vectors: Array, clean: Array) -> Array:

@@ -1,6 +1,6 @@
-"""What studies of bases share: bases at a few images, what is said of them, and figures that set them side by side."""
+"""What studies of bases share: bases at a few images, every image in all of them, and what is said of both."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import jax
@@ -8,19 +8,33 @@ import jax.numpy as jnp
 import numpy as np
 
 from gahr import noise
-from gahr.analysis import geometry, jacobian
+from gahr.analysis import adaptivity, geometry, jacobian
+from gahr.classical import cosines, wavelets
+from gahr.classical.analytic import fit_gaussian
 from gahr.denoiser import as_argument, at
-from gahr.studies.shared.images import draw_stages, draw_vector
 from gahr.studies.shared.measures import curve_of_told, denoise, whole_jacobian
-from gahr.studies.shared.study import Arrays, Check, Estimate, Number
-from gahr.studies.shared.style import COLOURS, STYLE
-from gahr.types import Array, Key, NoiseDenoiser, Progress, Sharding
+from gahr.studies.shared.study import Arrays, AtLeast, AtMost, Check, Estimate, Limit, Number
+from gahr.studies.shared.style import NULLS
+from gahr.types import Array, Denoiser, Key, NoiseDenoiser, Progress, Sharding
 
-_NUM_VECTORS = 10  # drawn, and compared with left singular vectors
-_NUM_CONTROLS = 20  # shifts of the contours
-_NUM_BINS = 60  # of the coefficients' curve
+NUM_VECTORS = 10  # kept, and compared between the two decompositions
+KINDS = {"left": "left singular vectors", "eigen": "eigenvectors", "right": "right singular vectors"}
+_NUM_NULL_BASES = 2  # images whose Jacobian is decomposed for a null denoiser
 
-Measure = Callable[[jacobian.Eigenbasis, Array], dict[str, Any]]  # of one basis and its clean image, traced
+# of both bases at one image and that image, traced
+Measure = Callable[[jacobian.Eigenbasis, jacobian.SingularBasis, Array], dict[str, Any]]
+
+
+def fixed_bases(shape: tuple[int, int, int], images: Array | None = None) -> dict[str, Array]:
+    """Complete bases (d, H, W, C) that are the same for all images; the principal vectors of `images` (N, H, W, C)."""
+    found = {} if images is None else {"PCA": _principal(images)}
+    found["cosines"] = cosines.basis(shape)
+    return found | ({"wavelets": wavelets.basis(shape)} if shape[0] % 2 == shape[1] % 2 == 0 else {})
+
+
+@jax.jit
+def _principal(images: Array) -> Array:
+    return fit_gaussian(images, centred=False)[2]
 
 
 def basis_arrays(
@@ -33,10 +47,12 @@ def basis_arrays(
     sigmas: Array,
     num_bases: int,
     progress: Progress,
-    measure: Measure = lambda eigen, clean: {},
+    nulls: Mapping[str, NoiseDenoiser] | None = None,
+    fixed: Mapping[str, Array] | None = None,
+    measure: Measure = lambda eigen, singular, clean: {},
     sharding: Sharding | None = None,
 ) -> dict[str, Array]:
-    """PSNR curve of a denoiser, and the basis that it shrinks in at each of some images.
+    """PSNR curve of a denoiser, the basis that it shrinks in at each of some images, and every image in all of them.
 
     Args:
       name: of the denoiser; shown as what is being worked on.
@@ -47,82 +63,195 @@ def basis_arrays(
       sigmas: those of the curve (S,).
       num_bases: n, images whose whole Jacobian is decomposed, the first of the N.
       progress: shows the state and asks for stops.
+      nulls: null denoisers by name.
+      fixed: bases (d, H, W, C) that are the same for all images, by name.
       measure: what else to find out about each basis.
       sharding: how images, and the columns of a Jacobian, are spread over devices.
 
     Returns:
-      Arrays named "NAME/quantity". One value per image: psnr (N, S), shrinkage, singular_values, coefficients (n, d),
-      vectors (n, 10, H, W, C), trace, preserved, oracle (dimension: least error of a shrinkage in the basis over
-      sigma^2), asymmetry, overlap (of the 10 leading eigenvectors and left singular vectors) (n,), what `measure`
-      finds; sigma; and the first image: clean, noisy, denoised (H, W, C).
+      Arrays named "NAME/quantity". One value per image: psnr (N, S), what `bases_at` finds, and the dimension of the
+      image in a fixed basis, "fixed/BASIS" (n,); sigma; and the first image: clean, noisy, denoised (H, W, C). Of each
+      null "nulls/WHO/psnr" and what `bases_at` finds at the first 2 images.
     """
-    denoiser, found = at(noise_denoiser, sigma), []
-    noisy = noise.add_noise(key, clean[:num_bases], sigma)
-    for i in range(len(noisy)):
-        progress.check()
-        matrix = whole_jacobian(denoiser, noisy[i], progress, sharding=sharding)
-        found.append(_describe(as_argument(measure), matrix, clean[i], sigma))
-        progress.update(f"{name}: bases", i + 1, len(noisy))
-    progress.check()
-    arrays = jax.tree.map(lambda *values: jnp.stack(values), *found) | {
-        "psnr": curve_of_told(as_argument(noise_denoiser), key, clean, sigmas, sharding=sharding),
+    denoiser, images = at(noise_denoiser, sigma), clean[:num_bases]
+    noisy = noise.add_noise(key, images, sigma)
+    options = dict(sigma=sigma, progress=progress, measure=measure, sharding=sharding)
+    curve = lambda each: curve_of_told(as_argument(each), key, clean, sigmas, sharding=sharding)
+    arrays = bases_at(denoiser, images, noisy, note=name, **options) | {
+        "psnr": curve(noise_denoiser),
         "sigma": jnp.asarray(sigma),
         "clean": clean[0],
         "noisy": noisy[0],
         "denoised": denoise(denoiser, noisy[0]),
     }
+    for kind, vectors in (fixed or {}).items():
+        arrays[f"fixed/{kind}"] = adaptivity.dimension(vectors, images, sigma=sigma)
+    for who, null in (nulls or {}).items():
+        arrays[f"nulls/{who}/psnr"] = curve(null)
+        progress.check()
+        found = bases_at(at(null, sigma), images, noisy, note=f"{name}, {who}", number=_NUM_NULL_BASES, **options)
+        arrays |= {f"nulls/{who}/{quantity}": values for quantity, values in found.items()}
     return {f"{name}/{quantity}": value for quantity, value in arrays.items()}
 
 
+def bases_at(
+    denoiser: Denoiser,
+    clean: Array,
+    noisy: Array,
+    *,
+    sigma: float,
+    progress: Progress,
+    note: str = "",
+    number: int | None = None,
+    measure: Measure = lambda eigen, singular, clean: {},
+    sharding: Sharding | None = None,
+) -> dict[str, Array]:
+    """Bases at images (n, H, W, C), and every image in all of them.
+
+    `number` is that of the images, from the first, that are looked at; all where None. The other arguments are those of
+    `basis_arrays`.
+
+    Returns:
+      Arrays with one value per image: shrinkage, singular_values, coefficients |<x, u_k>| in the left singular vectors,
+      swapped_coefficients (those of the other images in the mean), eigen_coefficients (n, d), eigen_vectors,
+      left_vectors (n, 10, H, W, C), linear (J y) and projection (of the first image on the leading d / 16 left singular
+      vectors) (n, H, W, C), trace, preserved, oracle (dimension: least error of a shrinkage in the eigenbasis over
+      sigma^2), asymmetry, overlap (of the 10 leading eigenvectors and left singular vectors), participation of the
+      left singular vectors above 1/2 (n,), what `measure` finds. Of image i and the basis of image j, (n, n):
+      "KIND/dimension", "KIND/beyond", of d / 16 vectors, and "KIND/mse", as `gahr.analysis.adaptivity`, and
+      "KIND/contour", the share of the energy of vectors above 1/2 on the contours of image i.
+    """
+    images, found = slice(0, number), []
+    for j in range(len(clean[images])):
+        progress.check()
+        matrix = whole_jacobian(denoiser, noisy[j], progress, sharding=sharding)
+        found.append(_describe(as_argument(measure), matrix, clean, noisy, j, sigma))
+        progress.update(f"{note}: bases", j + 1, len(clean[images]))
+    own, columns = jax.tree.map(lambda *values: jnp.stack(values), *found)
+    return own | {quantity: values.T[images] for quantity, values in columns.items()}
+
+
 @jax.jit
-def _describe(measure: Measure, matrix: Array, clean: Array, sigma: Array) -> dict[str, Array]:
-    """What `basis_arrays` says of one image."""
-    eigen, singular = (of(matrix, clean.shape) for of in (jacobian.eigenbasis_of, jacobian.singular_basis_of))
-    return {
+def _describe(
+    measure: Measure, matrix: Array, clean: Array, noisy: Array, j: Array, sigma: Array
+) -> tuple[dict[str, Array], dict[str, Array]]:
+    """What `bases_at` says of the basis at image j: of that image, and of all images (n,) in it."""
+    shape, size = clean.shape[1:], clean[0].size
+    eigen, singular = (of(matrix, shape) for of in (jacobian.eigenbasis_of, jacobian.singular_basis_of))
+    energy = jax.vmap(lambda image: geometry.coefficients(singular.left, image) ** 2)(clean)  # (n, d)
+    others = jnp.arange(len(clean)) != j
+    leading = eigen.vectors[:NUM_VECTORS], singular.left[:NUM_VECTORS]
+    rows = singular.left[: size // 16]
+    projection = jnp.einsum("k,khwc->hwc", geometry.coefficients(rows, clean[0]), rows)
+    own = {
         "shrinkage": eigen.shrinkage,
         "singular_values": singular.values,
-        "coefficients": jnp.abs(geometry.coefficients(eigen.vectors, clean)),
-        "vectors": eigen.vectors[:_NUM_VECTORS],
+        "coefficients": jnp.sqrt(energy[j]),
+        "swapped_coefficients": jnp.sqrt(energy).mean(0, where=others[:, None]),
+        "eigen_coefficients": jnp.abs(geometry.coefficients(eigen.vectors, clean[j])),
+        "eigen_vectors": leading[0],
+        "left_vectors": leading[1],
+        "linear": (matrix @ noisy[j].ravel()).reshape(shape),
+        "projection": projection,
         "trace": jnp.trace(matrix),
-        "preserved": geometry.preserved_energy(eigen.vectors, eigen.shrinkage, clean),
-        "oracle": geometry.oracle_mse(eigen.vectors, clean, sigma=sigma) * clean.size / sigma**2,
+        "preserved": geometry.preserved_energy(eigen.vectors, eigen.shrinkage, clean[j]),
+        "oracle": geometry.oracle_mse(eigen.vectors, clean[j], sigma=sigma) * size / sigma**2,
         "asymmetry": eigen.asymmetry,
-        "overlap": geometry.overlap(eigen.vectors[:_NUM_VECTORS], singular.left[:_NUM_VECTORS]),
-        **measure(eigen, clean),
+        "overlap": geometry.overlap(*leading),
+        "participation": geometry.participation_ratio(singular.left).mean(where=kept(singular.values)),
+        **measure(eigen, singular, clean[j]),
     }
+    columns = {}
+    for kind, found in adaptivity.in_bases(eigen, singular, clean, noisy, sigma=sigma, k=size // 16).items():
+        columns |= {f"{kind}/{field}": value for field, value in found._asdict().items()}
+    for kind, vectors, values in (
+        ("eigen", eigen.vectors, eigen.shrinkage),
+        ("left", singular.left, singular.values),
+        ("right", singular.right, singular.values),
+    ):
+        columns[f"{kind}/contour"] = on_contours(vectors, clean, where=kept(values))
+    return own, columns
 
 
-def localisation(vectors: Array, clean: Array, key: Key, *, where: Array) -> dict[str, Array]:
-    """Where vectors have their energy: mean share on contours, the same on shifted contours, and mean extent.
+def kept(values: Array) -> Array:
+    """Which factors (d,), descending, are above 1/2; the first in any case."""
+    return (values > 0.5).at[0].set(True)
 
-    `where` (k,) says which vectors count.
-    """
-    mask = geometry.contour_mask(clean)
-    share = lambda mask: geometry.contour_share(vectors, mask).mean(where=where)
-    controls = jax.random.split(key, _NUM_CONTROLS)
-    return {
-        "contour": share(mask),
-        "contour_control": jax.lax.map(lambda each: share(geometry.shifted_mask(each, mask)), controls).mean(),
-        "participation": geometry.participation_ratio(vectors).mean(where=where),
-    }
+
+def on_contours(vectors: Array, clean: Array, *, where: Array) -> Array:
+    """Mean share of vectors' energy on the contours of each image, (n,); `where` (d,) says which vectors count."""
+    share = lambda image: geometry.contour_share(vectors, geometry.contour_mask(image)).mean(where=where)
+    return jax.lax.map(share, clean)
 
 
 def basis_checks(arrays: Arrays, name: str) -> list[Check]:
     """What is said of every basis: how far from symmetric, and what the two decompositions differ in."""
     eigen, singular = (arrays[f"{name}/{quantity}"] for quantity in ("shrinkage", "singular_values"))
-    number, equal = min(_NUM_VECTORS, singular.shape[1]), "equal where symmetric"
+    leading, equal = min(NUM_VECTORS, singular.shape[1]), "equal where symmetric"
     both = lambda measure: {"eigenvalues": measure(eigen), "singular values": measure(singular)}
-    kept, largest = both(lambda values: spread((values > 0.5).sum(1))), both(lambda values: float(values[:, 0].mean()))
+    above, largest = both(lambda values: spread((values > 0.5).sum(1))), both(lambda values: float(values[:, 0].mean()))
     return [
         Check(f"{name}: asymmetry |J - J^T| / |J|", {"exact MMSE": 0}, spread(arrays[f"{name}/asymmetry"])),
-        Check(f"{name}: eigenvalues, singular values above 1/2", equal, kept),
+        Check(f"{name}: eigenvalues, singular values above 1/2", equal, above),
         Check(f"{name}: largest eigenvalue, singular value", equal, largest),
         Check(
-            f"{name}: overlap of {number} leading eigen- and left singular vectors",
-            {"symmetric": 1, "chance": number / singular.shape[1]},
+            f"{name}: overlap of {leading} leading eigen- and left singular vectors",
+            {"symmetric": 1, "chance": leading / singular.shape[1]},
             spread(arrays[f"{name}/overlap"]),
         ),
     ]
+
+
+def swap_checks(arrays: Arrays, name: str, *, swapped: Limit = None, contours: Limit = None) -> list[Check]:
+    """What swapping images says of a basis: an image in another image's basis over the same in its own.
+
+    Args:
+      arrays: of `basis_arrays`.
+      name: of the denoiser.
+      swapped: mark for the dimension in left singular vectors, swapped over own, at least.
+      contours: mark for the energy of left singular vectors on contours, swapped over own, at most.
+
+    Returns:
+      List of Check. A fixed linear denoiser has 1 in all that is swapped over own.
+    """
+    fixed = {key.split("/")[-1]: values for key, values in arrays.items() if key.startswith(f"{name}/fixed/")}
+    nulls = {key.split("/")[2] for key in arrays if key.startswith(f"{name}/nulls/") and key.endswith("/dimension")}
+    of = lambda quantity, who="": adaptivity.summary(arrays[f"{name}/{who}{quantity}"])
+
+    def ratio(line: str, quantity: str, mark: AtLeast | None = None) -> Check:
+        found = {who: number(of(quantity, f"nulls/{who}/").ratio) for who in NULLS if who in nulls}
+        return Check(f"{name}: {line}", {"fixed": 1}, number(of(quantity).ratio), mark, found)
+
+    checks = []
+    for kind, title in KINDS.items():
+        found = adaptivity.summary(arrays[f"{name}/{kind}/dimension"], fixed=fixed)
+        beside = {"another's": number(found.swapped)}
+        if kind == "left":
+            beside |= {basis: number(mean) for basis, mean in found.fixed.items()}
+        marks = (AtLeast(swapped), AtMost(contours)) if kind == "left" else (None, None)
+        checks += [
+            Check(f"{name}: dimension of an image in its own {title}", beside, number(found.own)),
+            ratio(f"dimension in another's / own {title}", f"{kind}/dimension", marks[0]),
+            ratio(f"energy on another's / own contours, {title}", f"{kind}/contour", marks[1]),
+        ]
+    beyond, first = of("left/beyond"), arrays[f"{name}/clean"].size // 16
+    line = f"{name}: share of |x|^2 beyond {first} of its own left singular vectors"
+    checks += [
+        Check(line, {"another's": number(beyond.swapped)}, number(beyond.own)),
+        ratio("error of D(y) with J of another's / own image", "left/mse"),
+    ]
+    return checks
+
+
+def null_psnr(arrays: Arrays, name: str) -> dict[str, np.ndarray]:
+    """PSNR (N, S) of the nulls of a network by name."""
+    found = {who: arrays.get(f"{name}/nulls/{who}/psnr") for who in NULLS}
+    return {who: values for who, values in found.items() if values is not None}
+
+
+def number(mean: adaptivity.Mean) -> Estimate:
+    """What a check holds of a mean; two images are too few for an error."""
+    return Estimate(float(mean.mean), float(mean.standard_error) if np.isfinite(mean.standard_error) else None)
 
 
 def spread(values: np.ndarray) -> Number:
@@ -130,75 +259,3 @@ def spread(values: np.ndarray) -> Number:
     if len(values) < 2:
         return float(values[0])
     return Estimate(float(np.mean(values)), float(np.std(values, ddof=1) / np.sqrt(len(values))))
-
-
-def draw_bases(
-    arrays: Arrays,
-    labels: Mapping[str, str],
-    draw_third: Callable[[Any], None],
-    *,
-    title: str = "",
-    note: Mapping[str, str] | None = None,
-):
-    """Figure: a row of images and leading eigenvectors per network; decay of factors and coefficients, and one panel.
-
-    Args:
-      arrays: "NAME/quantity" from `basis_arrays`.
-      labels: name of a network -> what to call it.
-      draw_third: draws the third panel on its axes.
-      title: of the figure.
-      note: name of a network -> what to add above its row.
-    """
-    import matplotlib.pyplot as plt
-
-    with plt.rc_context(STYLE):
-        figure = plt.figure(figsize=(7.0, 2.9 + 1.55 * len(labels)), layout="constrained")
-        figure.suptitle(title)
-        *rows, below = figure.subfigures(len(labels) + 1, 1, height_ratios=[1.55] * len(labels) + [2.7])
-        for row, (name, label) in zip(rows, labels.items(), strict=True):
-            _draw_row(row, arrays, name, label + (note or {}).get(name, ""))
-        factors, coefficients, third = below.subplots(1, 3)
-        _draw_decay(factors, coefficients, arrays, labels)
-        draw_third(third)
-    return figure
-
-
-def _draw_row(figure, arrays: Arrays, name: str, label: str) -> None:
-    figure.suptitle(f"{label}: image, and leading eigenvectors with their eigenvalues", fontsize=8)
-    images, vectors = figure.subfigures(1, 2, width_ratios=(3, 5.4))
-    stages = {kind: arrays[f"{name}/{kind}"] for kind in ("clean", "noisy", "denoised")}
-    draw_stages(images.subplots(1, 3), stages, rf"$\sigma$ = {arrays[f'{name}/sigma']:g}", fontsize=7)
-    values = arrays[f"{name}/shrinkage"][0]
-    for k, axes in enumerate(vectors.subplots(2, _NUM_VECTORS // 2).flat):
-        draw_vector(axes, arrays[f"{name}/vectors"][0][k], f"{k + 1}: {values[k]:.2f}", fontsize=6.5, pad=1.5)
-
-
-def _draw_decay(factors, coefficients, arrays: Arrays, labels: Mapping[str, str]) -> None:
-    for (name, label), colour in zip(labels.items(), COLOURS * len(labels), strict=False):
-        get = {kind: arrays[f"{name}/{kind}"].mean(0) for kind in ("shrinkage", "singular_values", "coefficients")}
-        numbers = np.arange(1, len(get["shrinkage"]) + 1)
-        factors.plot(numbers, get["shrinkage"], color=colour, label=label)
-        factors.plot(numbers, get["singular_values"], ":", color=colour, lw=1)
-        coefficients.plot(*_in_bins(numbers, get["coefficients"]), color=colour, label=label)
-    factors.plot([], [], ":", color="grey", lw=1, label="singular values")
-    factors.axhline(0, color="grey", lw=0.6)
-    factors.set(xscale="log", xlabel="number $k$", title="Shrinkage factors")
-    coefficients.set(xscale="log", yscale="log", xlabel="number $k$", title=r"Coefficients $|\langle x, e_k \rangle|$")
-    factors.legend()
-
-
-def _in_bins(numbers: np.ndarray, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Geometric means in bins of equal width on a logarithmic axis, one value each at its start."""
-    edges = np.unique(np.geomspace(1, len(numbers) + 1, _NUM_BINS).astype(int))
-    parts = np.split(np.arange(len(numbers)), edges[1:-1] - 1)
-    logarithms = np.log(np.maximum(values, np.finfo(np.float32).tiny))
-    return tuple(np.exp([each[part].mean() for part in parts]) for each in (np.log(numbers), logarithms))
-
-
-def draw_curves(axes, levels: np.ndarray, curves: Sequence[tuple[np.ndarray, str, str, str | None]]) -> None:
-    """PSNR curves (values, format, colour, label or None) on one pair of axes, with the noisy image's own."""
-    for values, style, colour, label in curves:
-        axes.plot(levels, values, style, ms=2.5, color=colour, label=label)
-    axes.plot(levels, levels, color="grey", lw=0.8, label="noisy image")
-    axes.set(xlabel="input PSNR (dB)", ylabel="output PSNR (dB)", title="Denoising")
-    axes.legend()
