@@ -26,7 +26,7 @@ _SHORT = dict(
     optim=dict(schedule="cosine"),
 )
 _RECIPES = {  # scale -> changes to the published recipe, one after the other
-    "paper": (),
+    "paper": (dict(optim=dict(order="epochs")),),
     "gpu": (_SHORT, dict(optim=dict(batch_size=128, num_steps=20_000))),
     "hours": (
         _SHORT,
