@@ -8,7 +8,7 @@
 Arguments, after the colon:
   alpha             exponent of the contours and, unless given, of the backgrounds; several joined by "+"
   background_alpha  exponent of the backgrounds
-  model             unet or bfcnn
+  model             unet or bfcnn, or both joined by "+"
   repeats           networks per exponent, with initial values and noise of their own: mean and range instead of one
   weights           networks that are trained already, in place of these: names of shipped ones (gahr.shipped()) or
                     files of launch/ship.py, joined by "+", such as calpha1+calpha3

@@ -17,7 +17,10 @@ the colon; several values are joined by "+":
   set_sizes  numbers N of training images
   repeats    networks per N, subset and variant, with initial values and noise of their own
   average    decay of the parameter average; 0, the default, keeps none, since an average hides memorization
-  model      unet or bfcnn; the depth of a UNet follows the side where there are several
+  model      unet or bfcnn, one curve each; the depth of a UNet follows the side where there are several
+  beta       of the sampler, above 0 and at most 1: 1 adds no noise, so that twins are as alike as their networks make
+             them (figure 13)
+  start      of the samples: grey, about 0.5, or mean, about the mean of the test images
   alpha      exponent of the C^alpha images, for data=calpha alone
   scale      smoke, laptop, hours, gpu or paper; left out, gpu where there is an accelerator, else laptop
   seed       of images, initial values and noise
@@ -29,7 +32,7 @@ from gahr.config import base, calpha, given_names, num_blocks, parse_arg, refuse
 from gahr.names import pick
 
 SCALES = {
-    "paper": dict(size=(80,), features=(64,), set_sizes=(1, 10, 100, 1_000, 10_000, 100_000)),
+    "paper": dict(size=(20, 40, 80, 160), features=(64,), set_sizes=(1, 10, 100, 1_000, 10_000, 100_000)),  # table 1
     "gpu": dict(size=(80,), features=(64,), set_sizes=(1, 10, 100, 1_000, 10_000, 100_000)),
     "hours": dict(size=(20,), features=(32,), set_sizes=(1, 10, 100, 1_000, 10_000)),
     "laptop": dict(size=(20,), features=(16, 32), set_sizes=(1, 3, 10, 30, 100, 1_000, 10_000)),
@@ -45,6 +48,8 @@ OPTIM = {
     "smoke": dict(batch_size=8, num_steps=300, peak=2e-3),
 }
 TRANSITION = {"smoke": dict(num_images=4, num_levels=8)}
+# The paper's epochs are of 250,000 images, copies of the N, or of 2 x 99,325 where N is largest: a thousand of them.
+PAPER_STEPS = {10_000: 489_000, 100_000: 388_000}  # up to N images
 # The paper's sampler takes 2,995 steps; the growing step of the published code, used here, 127.
 SAMPLER = dict(growing=True, sigma_stop=0.01)
 TWINS = {
@@ -75,6 +80,8 @@ def get_config(arg=None):
         repeats=1,
         average=0.0,
         model="unet",
+        beta=0.1,
+        start="grey",
         alpha=3.0,
         scale="auto",
         seed=0,
@@ -94,25 +101,32 @@ def get_config(arg=None):
             raise ValueError(f"{name} must be different whole numbers from 1, got {'+'.join(map(str, values))}")
 
     runs = {}
-    for size, features, repeat, number, subset in itertools.product(
-        grid["size"], grid["features"], range(arg["repeats"]), sorted(grid["set_sizes"]), ("a", "b")
+    models, repeats, numbers = config.runs.items(), range(arg["repeats"]), sorted(grid["set_sizes"])
+    for size, features, (name, model), repeat, number, subset in itertools.product(
+        grid["size"], grid["features"], models, repeats, numbers, ("a", "b")
     ):
-        run = config.runs.run.to_dict()
-        run |= dict(variant=f"size {size}, features {features}", repeat=repeat, set_size=number, subset=subset)
+        run, several = model.to_dict(), len(models) > 1
+        variant = f"size {size}, features {features}" + (f", {run['model']['name']}" if several else "")
+        run |= dict(variant=variant, repeat=repeat, set_size=number, subset=subset)
         run["data"] |= dict(size=size)
         run["model"] |= dict(features=features)
-        if len(grid["size"]) > 1 and arg["model"] == "unet":
+        if len(grid["size"]) > 1 and run["model"]["name"] == "unet":
             run["model"] |= dict(num_blocks=num_blocks(size))
         run["objective"] |= OBJECTIVE.get(config.scale, {})
         run["optim"] |= OPTIM.get(config.scale, {}) | dict(average=arg["average"])
-        which = f"_repeat{repeat}" if arg["repeats"] > 1 else ""
+        if config.scale == "paper":
+            run["optim"]["num_steps"] = next((n for most, n in PAPER_STEPS.items() if number <= most), 388_000)
+        which = name.removeprefix("run") + (f"_repeat{repeat}" if arg["repeats"] > 1 else "")
         runs[f"size{size}_features{features}{which}_n{number}_{subset}"] = run
     config.runs = runs
     patch = max(side for side in range(1, 5) if all(size % side == 0 for size in grid["size"]))
     marks = _marks(grid["set_sizes"]) if config.scale != "smoke" else dict(transition={}, twins={})
     config.study = dict(
         transition=dict(analysis=TRANSITION.get(config.scale, {}), marks=marks["transition"]),
-        twins=dict(analysis=TWINS.get(config.scale, SAMPLER) | dict(patch=patch), marks=marks["twins"]),
+        twins=dict(
+            analysis=TWINS.get(config.scale, SAMPLER) | dict(patch=patch, beta=arg["beta"], start=arg["start"]),
+            marks=marks["twins"],
+        ),
     )
     return config
 

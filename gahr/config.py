@@ -26,7 +26,7 @@ _SHORT = dict(
     optim=dict(schedule="cosine"),
 )
 _RECIPES = {  # scale -> changes to the published recipe, one after the other
-    "paper": (),
+    "paper": (dict(optim=dict(order="epochs")),),
     "gpu": (_SHORT, dict(optim=dict(batch_size=128, num_steps=20_000))),
     "hours": (
         _SHORT,
@@ -74,7 +74,8 @@ def base(
       data: run name -> name and options of its image set, without the size.
       scale: one of `SCALES`, or "auto" (`choose_scale`).
       seed: of images, initial values and noise.
-      model: "unet" or "bfcnn".
+      model: "unet" or "bfcnn", or both joined by "+": a run RUN_MODEL for each image set and network, whose variants
+        say which.
       num_steps: training steps at laptop scale, instead of its own.
       weights: networks that are trained already, as `gahr.pretrained` takes them, joined by "+": one run for each, with
         the size, network and training that it had, in place of all the others. They must be of image sets in `data`,
@@ -97,19 +98,22 @@ def base(
         recipe |= {name: recipe[name] | new if isinstance(new, dict) else new for name, new in change.items()}
     if num_steps is not None and scale == "laptop":
         recipe["optim"] = recipe["optim"] | dict(num_steps=num_steps)
-    depth, depths = pick("model", _DEPTHS, model)
+    depths = {each: pick("model", _DEPTHS, each) for each in model.split("+")}
+    if len(depths) < model.count("+") + 1:
+        raise ValueError(f"model holds one network twice: {model}")
     runs = {
-        name: dict(
-            variant="",
+        f"{name}_{each}" if len(depths) > 1 else name: dict(
+            variant=f"{name}, {each}" if len(depths) > 1 else "",
             repeat=0,
             subset="a",
             set_size=recipe["set_size"],
             data=dict(options) | dict(size=recipe["size"]),
-            model=dict(name=model) | recipe["model"] | {depth: depths[scale]},
+            model=dict(name=each) | recipe["model"] | {depth: at_scale[scale]},
             objective=dict(recipe["objective"]),
             optim=dict(recipe["optim"]),
         )
         for name, options in data.items()
+        for each, (depth, at_scale) in depths.items()
     }
     return ConfigDict(kept | dict(runs=runs))
 

@@ -124,6 +124,9 @@ def _rate(schedule: Callable, peak: float, num_steps: int, warmup: int) -> optax
     return optax.join_schedules([optax.linear_schedule(0.0, peak, warmup), rate], [warmup])
 
 
+ORDERS = ("independent", "epochs")  # of training images
+
+
 class Recipe(NamedTuple):
     """How the parameters follow the gradients, and for how long."""
 
@@ -131,6 +134,7 @@ class Recipe(NamedTuple):
     batch_size: int  # images of a step
     num_steps: int  # length of the training
     average: float  # decay of the parameter average, as in `make_train_step`
+    order: str  # of training images: each drawn by itself, or by epochs (`gahr.data.epochs`)
 
 
 def _recipe(optimizer: Callable) -> Callable[..., Recipe]:
@@ -147,9 +151,11 @@ def _recipe(optimizer: Callable) -> Callable[..., Recipe]:
         peak: float = 1e-3,
         warmup: int = 0,
         average: float = 0.0,
+        order: str = "independent",
         **options: float,
     ) -> Recipe:
         require_whole("batch_size", batch_size)
+        pick("order", dict.fromkeys(ORDERS), order)
         require(is_number(average) and 0 <= average < 1, "average", average, "from 0 to below 1")
         for name, value in options.items():
             if isinstance(pick("option", own, name).default, bool):
@@ -159,7 +165,7 @@ def _recipe(optimizer: Callable) -> Callable[..., Recipe]:
             else:
                 require(is_number(value) and 0 <= value < math.inf, name, value, "finite and not negative")
         rate = learning_rate(schedule=schedule, peak=peak, num_steps=num_steps, warmup=warmup)
-        return Recipe(made(rate, **options), batch_size, num_steps, average)
+        return Recipe(made(rate, **options), batch_size, num_steps, average, order)
 
     shared = [p for p in inspect.signature(recipe).parameters.values() if p.kind is p.KEYWORD_ONLY]
     recipe.__signature__ = inspect.Signature([*shared, *own.values()], return_annotation=Recipe)

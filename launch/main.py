@@ -38,6 +38,7 @@ _CONFIG = config_flags.DEFINE_config_file(
 )
 _WORKDIR = flags.DEFINE_string("workdir", None, "Run directory; left out, runs/NAME-ARGUMENTS.")
 _ONLY = flags.DEFINE_string("only", None, "Train only the runs whose names match this pattern, and do not draw.")
+_DRAW = flags.DEFINE_bool("draw", False, "With --only: analyse and draw those runs alone.")
 _DRY_RUN = flags.DEFINE_bool("dry_run", False, "Print what would be done, with memory and time, and stop.")
 _PROGRESS = flags.DEFINE_enum("progress", "auto", ["auto", "plain", "off"], "Bars, plain lines, or nothing.")
 _DISTRIBUTED = flags.DEFINE_bool("distributed", False, "This is one of several processes that train together.")
@@ -120,7 +121,7 @@ def main(argv: list[str]) -> None:
             return
         try:
             experiment.train_planned(planned, progress=progress)
-            if _ONLY.value:
+            if _ONLY.value and not _DRAW.value:
                 progress.line("trained; call again without --only to analyse and draw")
                 return
             checks = experiment.study_planned(planned, progress=progress)

@@ -167,6 +167,37 @@ def test_memorizers_return_their_images_and_twins_agree_where_they_generalize(sa
     np.testing.assert_allclose(samples["parting/similarity"], 1, atol=1e-4)
 
 
+def test_twins_are_compared_in_their_subspaces_and_with_the_closest_pairs_of_their_sets(samples):
+    np.testing.assert_allclose(samples["net/closest"].sum(1), 1, rtol=1e-6)
+    middles = (twins.analysis.BINS[1:] + twins.analysis.BINS[:-1]) / 2
+    assert samples["net/closest"][2] @ middles == pytest.approx(samples["net/floor"][2], abs=0.05)
+    np.testing.assert_allclose(samples["net/chance"], 10 / SIZE**2, rtol=1e-6)
+    same = table(twins.check(samples))["net: overlap of leading left singular vectors of twins at one image, N = 100"]
+    assert same["one image"] == pytest.approx(1, abs=1e-4)  # one function, whatever of its equal vectors are found
+
+
+def test_subspaces_that_turn_with_the_image_are_alike_at_one_image_only():
+    masks = [jnp.zeros(SIZE * SIZE).at[10 * i : 10 * i + 10].set(1.0).reshape(SIZE, SIZE, 1) for i in range(3)]
+    clean = jnp.stack(masks)
+    keeps = Partial(lambda clean, noisy: noisy * clean[jnp.argmax(jnp.sum(clean * noisy[None], (1, 2, 3)))], clean)
+    net = run_of(100, "a", "net")._replace(denoiser=keeps)
+    found = twins.analysis._subspaces((net, net), [images(s, 100) for s in "ab"], KEY, clean + 0.01)
+    np.testing.assert_allclose(found["subspaces"], 1, atol=1e-5)
+    np.testing.assert_allclose(found["subspaces_swapped"], 0, atol=1e-5)
+    principal = [np.linalg.svd(images(s, 100).reshape(100, -1))[2][:10] for s in "ab"]
+    assert found["subspaces_linear"] == pytest.approx(np.sum((principal[0] @ principal[1].T) ** 2) / 10, abs=1e-3)
+
+
+@pytest.mark.parametrize(("start", "mean"), [("grey", 0.5), ("mean", 0.1)])
+def test_samples_start_about_grey_or_about_the_mean_of_the_test_images(start, mean):
+    stays = Partial(lambda noisy: noisy + 0 * noisy)
+    dark = lambda subset, number: jnp.full((number, SIZE, SIZE, 1), 0.1) + 1e-3 * images(subset, 1)[:1]
+    runs = {s: Run(stays, blind(stays), dark, {}, s, 1, "net") for s in "ab"}
+    options = dict(num_samples=6, max_steps=1, frame_every=1, start=start)
+    found = twins.analyze(**options)(runs, KEY, progress=Progress())
+    assert found["parting/frames"].mean() == pytest.approx(mean, abs=0.15)  # 64 pixels of sigma = 1
+
+
 def test_marks_of_the_twins(samples):
     marks = dict(memorized=0.95, twin_at_largest=0.93, lead_at_largest=0.15)
     for share, expected in ((1.0, True), (0.5, False)):
@@ -214,7 +245,7 @@ def test_figures_show_each_quantity_and_kind_once_and_name_them_outside_the_axes
     from matplotlib import pyplot as plt
 
     figure = twins.draw(repeated(samples, 0.0, -0.1, other=["other"]))
-    medians = figure.subfigs[-1].subfigs[0]
+    medians = figure.subfigs[-2].subfigs[0]
     (axes,) = medians.axes
     assert axes.get_legend() is None
     words = [text.get_text() for text in medians.legends[0].get_texts()]
@@ -267,6 +298,19 @@ def test_variants_are_a_grid_of_sizes_features_and_repeats():
     assert len(made.runs) == 2 * 2 * 2 * 2
     run = made.runs["size8_features4_repeat1_n2_b"]
     assert (run.model.features, run.repeat, run.set_size, run.subset, run.optim.average) == (4, 1, 2, "b", 0.9)
+
+
+def test_both_networks_the_sampler_and_the_steps_of_the_paper_are_arguments():
+    made = config("scale=smoke,model=unet+bfcnn,set_sizes=1,beta=1,start=mean")
+    assert [run.variant for run in made.runs.values()] == [
+        f"size 8, features 8, {model}" for model in ("bfcnn", "unet") for _ in "ab"
+    ]
+    assert made.runs.size8_features8_bfcnn_n1_b.model.num_layers == 4
+    assert (made.study.twins.analysis.beta, made.study.twins.analysis.start) == (1.0, "mean")
+    steps = {run.set_size: run.optim.num_steps for run in config("scale=paper").runs.values()}
+    assert steps == dict.fromkeys((1, 10, 100, 1_000, 10_000), 489_000) | {100_000: 388_000}
+    with pytest.raises(ValueError, match="one network twice"):
+        config("scale=smoke,model=unet+unet")
 
 
 @pytest.mark.parametrize(

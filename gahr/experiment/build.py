@@ -12,7 +12,7 @@ import numpy as np
 from jax.tree_util import Partial
 
 from gahr import denoiser, pretrained, training
-from gahr.data import DATASETS
+from gahr.data import DATASETS, epochs
 from gahr.data.dataset import Dataset
 from gahr.experiment import fields, hosts
 from gahr.models import MODELS
@@ -157,9 +157,12 @@ _initialize = jax.jit(initialize, static_argnums=(0, 2))  # compiled once for eq
 def new_state(parts: Parts, *, variables: PyTree | None = None) -> training.TrainState:
     """State before the first step, of initial values or of the variables of the run that it starts from."""
     if variables is None:
-        key = jax.random.fold_in(parts.key, 2**32 - 1)  # of no step
-        variables = _initialize(parts.model, key, parts.dataset.shape)
+        variables = _initialize(parts.model, _of_no_step(parts.key, 1), parts.dataset.shape)
     return training.init_state(variables, parts.recipe.optimizer, average=parts.recipe.average)
+
+
+def _of_no_step(key: Key, number: int) -> Key:
+    return jax.random.fold_in(key, 2**32 - number)
 
 
 def variables_of(state: training.TrainState) -> dict:
@@ -193,8 +196,11 @@ def _train_step(
     recipe: training.Recipe,
     subset: str,
 ) -> tuple[training.TrainState, dict]:
-    def batch(key: Key) -> Array:
-        index = jax.random.randint(key, (recipe.batch_size,), 0, set_size)
+    def batch(key_batch: Key) -> Array:
+        if recipe.order == "epochs":
+            index = epochs.numbers(_of_no_step(key, 2), state.step, batch_size=recipe.batch_size, set_size=set_size)
+        else:
+            index = jax.random.randint(key_batch, (recipe.batch_size,), 0, set_size)
         return hosts.by_share(functools.partial(take, subset=subset, set_size=set_size), index)
 
     network, taught = denoiser.network_of(model), functools.partial(loss, teacher=teacher)

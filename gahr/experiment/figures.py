@@ -4,7 +4,7 @@ import functools
 import json
 import zipfile
 import zlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,11 +15,12 @@ from jax.tree_util import Partial
 
 from gahr.denoiser import bind, bind_told, is_told
 from gahr.experiment import build, hosts, report, storage
+from gahr.experiment.checkpoint import Checkpoints
 from gahr.experiment.networks import load_network
 from gahr.experiment.planning import Plan, PlannedStudy, plan
 from gahr.experiment.progress import Progress
 from gahr.studies.shared.study import Check, Run
-from gahr.types import Array, PyTree
+from gahr.types import Array, NoiseDenoiser, PyTree
 
 _VERSION = 3  # of what analyses find
 
@@ -44,18 +45,20 @@ def study(config: Mapping, workdir: Path, *, progress: Progress | None = None) -
 
 
 def study_planned(planned: Plan, *, progress: Progress | None = None) -> list[Check]:
-    """`study` for what `gahr.experiment.plan` has made of a config."""
+    """`study` for what `gahr.experiment.plan` has made of a config, of its chosen runs."""
     progress = progress or Progress()
-    waiting = [name for name in planned.runs if not planned.finished(name)]
+    waiting = [name for name in planned.chosen if not planned.finished(name)]
     if waiting:
         raise ValueError(f"not trained yet: {', '.join(waiting)}")
     held: dict[int, Array] = {}
-    runs = functools.cache(lambda: {name: _run(planned, name, held) for name in planned.config["runs"]})
+    chosen = [name for name in planned.config["runs"] if name in planned.chosen]
+    runs = functools.cache(lambda: {name: _run(planned, name, held) for name in chosen})
     found: list[tuple[str, list[Check], Any]] = []
     for name, each in planned.studies.items():
-        arrays = _stored_analysis(each)
+        stamp = _stamp(each, chosen)
+        arrays = _stored_analysis(each, stamp)
         if arrays is None:
-            arrays = _analyze(runs(), planned.config["seed"], each, progress)
+            arrays = _analyze(runs(), planned.config["seed"], each, stamp, progress)
         checks = each.study.check(arrays, **each.marks)
         figure = each.study.draw(arrays, title=report.title(planned)) if hosts.is_first() else None
         found.append((name, checks, figure))
@@ -64,32 +67,34 @@ def study_planned(planned: Plan, *, progress: Progress | None = None) -> list[Ch
     return [check for _, checks, _ in found for check in checks]
 
 
-def _analyze(runs: Mapping[str, Run], seed: int, each: PlannedStudy, progress: Progress) -> dict[str, np.ndarray]:
+def _analyze(
+    runs: Mapping[str, Run], seed: int, each: PlannedStudy, stamp: str, progress: Progress
+) -> dict[str, np.ndarray]:
     key = jax.random.fold_in(jax.random.key(seed), 2**32 - 1)  # image i has fold_in(key, i)
     with jax.default_matmul_precision("highest"):
         sharding = hosts.spread() if jax.device_count() > 1 else None
         arrays = each.analyze(runs, key, progress=progress, sharding=sharding)
     if hosts.is_first():
-        stamp = {"analysis_options": np.array(_options(each))}
-        storage.write_whole(each.file, lambda content: np.savez(content, **arrays, **stamp))
+        kept = arrays | {"analysis_options": np.array(stamp)}
+        storage.write_whole(each.file, lambda content: np.savez(content, **kept))
     return arrays
 
 
-def _options(each: PlannedStudy) -> str:
-    """The options of an analysis, with the format and the content of the files they name."""
+def _stamp(each: PlannedStudy, chosen: Sequence[str]) -> str:
+    """The options of an analysis and its runs, with the format and the content of the files they name."""
     names = [part for value in each.options.values() if isinstance(value, str) for part in value.split("+")]
     digests = {name: storage.digest(Path(name)) for name in names if Path(name).is_file()}
-    return json.dumps({"version": _VERSION, "options": each.options, "files": digests})
+    return json.dumps({"version": _VERSION, "options": each.options, "files": digests, "runs": chosen})
 
 
-def _stored_analysis(each: PlannedStudy) -> dict[str, np.ndarray] | None:
+def _stored_analysis(each: PlannedStudy, stamp: str) -> dict[str, np.ndarray] | None:
     try:
         with open(each.file, "rb") as content, np.load(content) as stored:
             arrays = dict(stored)
         options = str(arrays.pop("analysis_options"))
     except (OSError, EOFError, KeyError, ValueError, zipfile.BadZipFile, zlib.error):  # absent or damaged
         return None
-    return arrays if options == _options(each) else None
+    return arrays if options == stamp else None
 
 
 @functools.partial(jax.jit, static_argnames="subset")
@@ -106,6 +111,20 @@ def placed(tree: PyTree, held: dict[int, Array]) -> PyTree:
         return held[id(leaf)]
 
     return jax.tree.map(place, tree)
+
+
+def _stages(planned: Plan, name: str, parts: build.Parts) -> dict[int, Callable[[], NoiseDenoiser]]:
+    """Training images drawn -> function that reads the network of the checkpoint then; the last is the finished one."""
+    directory = planned.workdir / name / "checkpoints"
+    steps = Checkpoints(directory, read_only=True).steps() if directory.is_dir() else []
+
+    def read(step: int | None) -> NoiseDenoiser:
+        model, variables = load_network(planned.workdir, run=name, step=step)
+        return bind_told(model, hosts.replicated(variables))
+
+    last, images = parts.recipe.num_steps, parts.recipe.batch_size
+    found = {step * images: functools.partial(read, step) for step in steps if step < last}
+    return found | {last * images: functools.partial(read, None)}
 
 
 def _run(planned: Plan, name: str, held: dict[int, Array]) -> Run:
@@ -126,5 +145,6 @@ def _run(planned: Plan, name: str, held: dict[int, Array]) -> Run:
         initial=bind_told(model, initial),
         sigma_min=parts.section["objective"].get("sigma_min", 0.0),
         passes=parts.recipe.batch_size * parts.recipe.num_steps / parts.section["set_size"],
+        stages=_stages(planned, name, parts),
         **{field: parts.section[field] for field in ("data", "subset", "set_size", "variant", "repeat")},
     )

@@ -104,14 +104,15 @@ def describe_machine() -> dict:
 
 
 def present_command() -> str:
-    """The command that is running, without what a repetition does not need: --only, --progress and --debug."""
+    """The command that is running, without what a repetition does not need: --progress, --debug, --only but to draw."""
+    left_out = {"progress", "debug", "nodebug"} | ({"only"} if "--draw" not in sys.argv else set())
     kept, words = [], iter(sys.argv)
     for word in words:
         option, equals, _ = word.partition("=")
         option = option.lstrip("-") if word.startswith("-") else ""
-        if option in ("only", "progress") and not equals:
+        if option in left_out & {"only", "progress"} and not equals:
             next(words, None)
-        if option not in ("only", "progress", "debug", "nodebug"):
+        if option not in left_out:
             kept.append(word)
     return shlex.join(["python", *kept])
 

@@ -1,6 +1,18 @@
 """One module or folder per figure: analyze -> arrays, check -> theory beside measurement, draw -> Figure."""
 
-from gahr.studies import bases, card, consistency, disks, eigenbasis, lowdim, shuffled, slopes, transition, twins
+from gahr.studies import (
+    bases,
+    card,
+    consistency,
+    disks,
+    eigenbasis,
+    learning,
+    lowdim,
+    shuffled,
+    slopes,
+    transition,
+    twins,
+)
 
 STUDIES = {
     "bases": bases.STUDY,
@@ -8,6 +20,7 @@ STUDIES = {
     "consistency": consistency.STUDY,
     "disks": disks.STUDY,
     "eigenbasis": eigenbasis.STUDY,
+    "learning": learning.STUDY,
     "lowdim": lowdim.STUDY,
     "shuffled": shuffled.STUDY,
     "slopes": slopes.STUDY,

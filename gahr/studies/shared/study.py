@@ -32,6 +32,7 @@ class Run(NamedTuple):
     initial: NoiseDenoiser | None = None  # the same network before training; None where it is not known
     passes: float = 0.0  # times that training drew each of its images, in the mean; 0 where it is not known
     sigma_min: float = 0.0  # least noise level of its training, image units
+    stages: Mapping[int, Callable[[], NoiseDenoiser]] = MappingProxyType({})  # images drawn -> function that reads it
 
 
 Runs = Mapping[str, Run]

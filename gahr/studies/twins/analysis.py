@@ -1,5 +1,6 @@
 """The analysis of `gahr.studies.twins`: samples of pairs of networks, and the training images nearest to them."""
 
+import functools
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -7,8 +8,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from gahr import metrics
-from gahr.analysis import generalization
+from gahr import metrics, noise
+from gahr.analysis import eigen, generalization, geometry
+from gahr.classical.analytic import fit_gaussian
+from gahr.denoiser import as_argument
+from gahr.names import pick, require_positive
 from gahr.sampling import blind, driver
 from gahr.studies.shared.families import families, family_arrays, nearest_size
 from gahr.studies.shared.nulls import estimated, null_denoisers
@@ -20,6 +24,13 @@ _NUM_SHOWN = 2  # pairs drawn per N
 _NUM_COLLAGES = 4  # samples of network a drawn beside their collages
 _NUM_FRAMES = 8  # of a pair that parts
 _MOST_MEMORIZED = 1_000  # images that the memorizer samples from
+_NUM_TEST = 1024  # images whose mean the samples may start about
+_NUM_LEADING = 10  # singular vectors of a subspace
+_STARTS = {
+    "grey": lambda clean: 0.5,
+    "mean": lambda clean: clean.mean(0),
+}  # of the test images
+BINS = np.linspace(0, 1, 41)  # of the histograms
 
 
 def analyze(
@@ -32,28 +43,41 @@ def analyze(
     max_steps: int = 5_000,
     frame_every: int = 10,
     patch: int = 4,
+    start: str = "grey",
+    num_bases: int = 4,
+    sigma: float = 0.1,
 ) -> Callable:
     """Samples of every pair of networks, and of nulls, from the same noise, and the training images nearest to them.
 
     Args:
       num_samples: per network; the same keys at every N.
       step_size, beta, growing, sigma_stop, max_steps: of `gahr.sampling.blind.ascend`; samples are denoised at the
-        end and start about 0.5.
+        end.
       frame_every: steps between the stored frames of the largest N.
       patch: side of the patches that are compared with training patches, pixels; divides the image side.
+      start: "grey", the samples start about 0.5, or "mean", about the mean of the test images.
+      num_bases, sigma: noisy test images at which the networks' leading left singular vectors are compared.
 
     Returns:
       Function (runs with both subsets of each N, key, *, progress, sharding=None) -> those of `families` and arrays
-      named "FAMILY/quantity": set_sizes (K,), nearest (K, 2, S), twin (K, S), floor (K,): median similarity of the
-      closest pairs of the two sets, patches (K, 2): median similarity of patches of network a's samples to its own
-      and to the other set, steps and diverged (K, 2, S); of the last family images to draw. It raises ValueError for
-      networks that are told sigma, of which the sampler knows nothing.
+      named "FAMILY/quantity": set_sizes (K,), nearest (K, 2, S), twin (K, S); closest (K, 40), histogram over `BINS` of
+      the similarity of closest pairs of the two sets (figure 6), and floor (K,), its median; subspaces (K, n), overlap
+      of the twins' ten leading left singular vectors at one noisy image, subspaces_swapped (K, n), at two of them,
+      subspaces_linear (K,), of the two sets' leading principal components; patches (K, 2), median similarity of patches
+      of network a's samples to its own and to the other set; steps and diverged (K, 2, S); of the last family images to
+      draw. It raises ValueError for networks that are told sigma, of which the sampler knows nothing.
 
     Raises:
       ValueError: an option that cannot be used.
     """
     require_least(num_samples=(num_samples, 6), max_steps=(max_steps, 1), frame_every=(frame_every, 1))
-    sampler = blind.sampler(step_size=step_size, beta=beta, growing=growing, sigma_stop=sigma_stop)
+    require_least(num_bases=(num_bases, 2))
+    require_positive(sigma=sigma)
+    mean_of = pick("start", _STARTS, start)
+    sampler_about = functools.partial(
+        blind.sampler, step_size=step_size, beta=beta, growing=growing, sigma_stop=sigma_stop
+    )
+    sampler_about()  # refuses options before any work
 
     def analysis(runs: Runs, key: Key, *, progress: Progress, sharding: Sharding | None = None) -> Arrays:
         told = [name for name, run in runs.items() if run.denoiser is None]
@@ -63,11 +87,14 @@ def analyze(
         arrays["expected_steps"] = expected_steps(1.0, sigma_stop, step_size, beta, growing)
         for family, pairs in found.items():
             rows, shown, largest = [], family == list(found)[-1], max(pairs)
-            shape = (num_samples, *pairs[largest][0].images("test", 1).shape[1:])
+            test = pairs[largest][0].images("test", _NUM_TEST)
+            shape, sampler = (num_samples, *test.shape[1:]), sampler_about(mean=mean_of(test))
+            noisy = noise.add_noise(key, test[:num_bases], sigma)
 
-            def draw(denoiser: Denoiser, note: str, frames: int = 0, *, shape=shape) -> tuple[Array, driver.Trace]:
-                how = dict(max_steps=max_steps, frame_every=frames, final_denoise=True, sharding=sharding)
-                return driver.sample(sampler, denoiser, key, shape, **how, progress=progress, note=note)
+            def draw(denoiser: Denoiser, note: str, frames: int = 0, *, how=(sampler, shape)) -> tuple:
+                sampler, shape = how
+                options = dict(max_steps=max_steps, frame_every=frames, final_denoise=True, sharding=sharding)
+                return driver.sample(sampler, denoiser, key, shape, **options, progress=progress, note=note)
 
             of_nulls = _of_nulls(pairs[largest], draw, family)
             for number, pair in pairs.items():
@@ -79,7 +106,9 @@ def analyze(
                 row, images = _compare(drawn, sets, collages)
                 for who, samples in of_nulls.items():
                     row |= {f"{quantity}/{who}": value for quantity, value in _similarities(samples, sets).items()}
-                rows.append(row)
+                row["chance"] = jnp.asarray(min(1, _NUM_LEADING / test[0].size))  # of two subspaces at random
+                rows.append(row | _subspaces(pair, sets, key, noisy))
+                progress.check()
                 if shown and number == nearest_size(pairs):
                     arrays |= _collages(drawn[0][0], collages) | {"collage/set_size": number}
                 if shown:
@@ -127,8 +156,10 @@ def _compare(
 ) -> tuple[dict[str, Array], dict[str, Array]]:
     """One row of the arrays of `analyze`, and images to draw."""
     samples, traces = zip(*drawn, strict=True)
+    closest = _closest(*sets)
     row = _similarities(samples, sets) | {
-        "floor": jnp.median(_closest(*sets)),
+        "floor": jnp.median(closest),
+        "closest": jnp.histogram(jnp.clip(closest, 0, 1), BINS)[0] / len(closest),
         "patches": jnp.stack([jnp.median(each.similarity) for each in collages]),
         "steps": jnp.stack([trace.steps for trace in traces]),
         "diverged": jnp.stack([trace.diverged for trace in traces]),
@@ -138,6 +169,25 @@ def _compare(
         index = _nearest(one, training).index[:_NUM_SHOWN]
         images |= {f"sample_{subset}": one[:_NUM_SHOWN], f"nearest_{subset}": training[index]}
     return row, images
+
+
+def _subspaces(pair: Sequence[Run], sets: Sequence[Array], key: Key, noisy: Array) -> dict[str, Array]:
+    """Overlaps of what the two networks of a pair do most with, and of the principal components of their images."""
+    count = min(_NUM_LEADING, noisy[0].size)
+    left, right = (jnp.stack([_leading(as_argument(run.denoiser), y, key, count) for y in noisy]) for run in pair)
+    others = jnp.roll(right, 1, 0)  # at another image
+    rank = min(count, len(sets[0]))
+    components = (fit_gaussian(images, centred=False)[2][:rank] for images in sets)
+    return {
+        "subspaces": jax.vmap(geometry.overlap)(left, right),
+        "subspaces_swapped": jax.vmap(geometry.overlap)(left, others),
+        "subspaces_linear": geometry.overlap(*components),
+    }
+
+
+@functools.partial(jax.jit, static_argnums=3)
+def _leading(denoiser: Denoiser, noisy: Array, key: Key, count: int) -> Array:
+    return eigen.top_singular_basis(denoiser, noisy, count, key=key).left
 
 
 _kurtosis = jax.jit(metrics.edge_kurtosis)

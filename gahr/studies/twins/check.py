@@ -101,6 +101,19 @@ def check(
         if len(sizes) > 1:
             name = f"{title}: N at which twins overtake nearest images"
             checks.append(Check(name, "more with more features", estimate(found.overtaking)))
+        for k, number in enumerate(sizes):
+            own, swapped, fixed = (
+                estimate(over_values(of_all(arrays, names, f"subspaces{which}")[:, k].reshape(len(names), -1).mean(1)))
+                for which in ("", "_swapped", "_linear")
+            )
+            checks.append(
+                Check(
+                    f"{title}: overlap of leading left singular vectors of twins at one image, N = {number}",
+                    {"one function": 1, "chance": float(arrays[f"{names[0]}/chance"][k])},
+                    {"one image": own, "two images": swapped},
+                    nulls={"linear": fixed},
+                )
+            )
         number = nearest_size(sizes)
         own, other = of_all(arrays, names, "patches").mean(0)[list(sizes).index(number)].tolist()
         stopped, steps = (of_all(arrays, names, quantity) for quantity in ("diverged", "steps"))

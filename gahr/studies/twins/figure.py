@@ -10,6 +10,7 @@ from gahr.studies.shared.families import draw_against_size, draw_legend, looks, 
 from gahr.studies.shared.images import draw_image
 from gahr.studies.shared.study import Arrays
 from gahr.studies.shared.style import COLOURS, NULLS, STYLE
+from gahr.studies.twins.analysis import BINS
 from gahr.studies.twins.check import kurtosis, null_medians, pairs, summary
 
 _TWIN, _NEAREST = COLOURS[:2]  # blue and orange, as in the publication
@@ -30,9 +31,10 @@ def draw(arrays: Arrays, *, title: str = ""):
     shown = list(repeats(arrays).values())[-1]
     sizes, several = arrays[f"{shown[-1]}/set_sizes"], len(arrays["families"]) > 1
     with plt.rc_context(STYLE):
-        figure = plt.figure(figsize=(7.0, 9.2), layout="constrained")
+        figure = plt.figure(figsize=(7.0, 10.8), layout="constrained")
         figure.suptitle(f"{title}; images: {shown[-1]}" if several else title)
-        images, nulls, histograms, collages, below = figure.subfigures(5, 1, height_ratios=(2.5, 0.95, 1.6, 0.95, 3.2))
+        heights = (2.5, 0.95, 1.6, 0.95, 3.2, 1.6)
+        images, nulls, histograms, collages, below, last = figure.subfigures(6, 1, height_ratios=heights)
         _draw_samples(images, arrays, sizes)
         _draw_nulls(nulls, arrays, shown)
         _draw_histograms(histograms, arrays, shown, sizes)
@@ -40,6 +42,7 @@ def draw(arrays: Arrays, *, title: str = ""):
         medians, parting = below.subfigures(1, 2, width_ratios=(1.15, 1))
         _draw_medians(medians, arrays)
         _draw_parting(parting, arrays, int(sizes[-1]))
+        _draw_subspaces(last, arrays)
     return figure
 
 
@@ -71,7 +74,6 @@ def _draw_nulls(figure, arrays: Arrays, names: Sequence[str]) -> None:
 
 
 def _draw_histograms(figure, arrays: Arrays, names: Sequence[str], sizes: np.ndarray) -> None:
-    bins = np.linspace(0, 1, 41)
     nearest, twin = (np.concatenate(values, -1) for values in pairs(arrays, names))  # (K, samples of all repeats)
     panels = figure.subplots(1, len(sizes), sharey=True, squeeze=False)[0]
     for k, (axes, size) in enumerate(zip(panels, sizes, strict=True)):
@@ -81,12 +83,14 @@ def _draw_histograms(figure, arrays: Arrays, names: Sequence[str], sizes: np.nda
         ):
             inside = np.clip(values, 0, 1)
             weights = np.full(len(inside), 1 / len(inside))
-            axes.hist(inside, bins, weights=weights, color=colour, alpha=0.65, label=words)
+            axes.hist(inside, BINS, weights=weights, color=colour, alpha=0.65, label=words)
+        closest = of_all(arrays, names, "closest")[:, k].mean(0)
+        axes.stairs(closest, BINS, color="black", lw=0.8, label="closest pairs of the two sets")
         axes.set_title(f"N = {size:,}", fontsize=7)
         axes.set_xticks([0, 0.5, 1], ["0", ".5", "1"])
     panels[0].set_ylabel("share of pairs")
     panels[len(sizes) // 2].set_xlabel("cosine similarity, means removed (below 0 drawn at 0)")
-    figure.legend(*panels[0].get_legend_handles_labels(), loc="outside lower center", ncols=2)
+    figure.legend(*panels[0].get_legend_handles_labels(), loc="outside lower center", ncols=3)
 
 
 def _draw_collages(figure, arrays: Arrays) -> None:
@@ -134,6 +138,30 @@ def _draw_medians(figure, arrays: Arrays) -> None:
             "linear denoisers of the largest N: twin, nearest": "0.75",
         },
     )
+
+
+def _draw_subspaces(figure, arrays: Arrays) -> None:
+    axes, kinds = figure.subplots(), repeats(arrays)
+    lines = {"": COLOURS[0], "_swapped": COLOURS[2], "_linear": NULLS["linear"]["color"]}
+    for which, colour in lines.items():
+        found = {}
+        for kind, names in kinds.items():
+            values = of_all(arrays, names, f"subspaces{which}")
+            found[kind] = over_values(values.reshape(*values.shape[:2], -1).mean(-1))
+        draw_against_size(axes, arrays, found, colour=colour)
+    for names in kinds.values():
+        axes.axhline(arrays[f"{names[0]}/chance"][0], color="black", lw=0.7, ls=":")
+    axes.set(ylim=(0, 1.02), ylabel="overlap", title="Subspaces of ten vectors")
+    words = (
+        "twins' left singular\nvectors, one image",
+        "the same, two images",
+        "principal components\nof the two sets",
+        "chance",
+    )
+    looks_of = [dict(color=colour) for colour in lines.values()] + [dict(color="black", lw=0.7, ls=":")]
+    for label, look in zip(words, looks_of, strict=True):
+        axes.plot([], [], **look, label=label)
+    figure.legend(*axes.get_legend_handles_labels(), loc="outside center right")
 
 
 def _draw_overtaking(axes, point: Interval, height: float, look: Mapping[str, Any]) -> None:
