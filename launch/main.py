@@ -59,16 +59,6 @@ def _workdir() -> Path:
     return Path("runs") / "-".join(filter(None, (Path(file).stem, arguments.replace(",", "-").replace("/", "_"))))
 
 
-def _use_compile_cache() -> None:
-    import jax
-
-    cache = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "gahr"
-    if jax.config.jax_compilation_cache_dir is None:
-        jax.config.update("jax_compilation_cache_dir", str(cache))
-    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.2)
-    jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
-
-
 def _join_others() -> None:
     """Make this process one of several, before any other use of JAX; what is None comes from the environment."""
     import jax
@@ -104,7 +94,7 @@ def main(argv: list[str]) -> None:
         raise ValueError("--config is needed, for instance --config configs/calpha.py:alpha=3")
     logging.set_verbosity(logging.WARNING)
     memory.keep()
-    _use_compile_cache()
+    command.use_compile_cache()
     from gahr import experiment
     from gahr.experiment import estimate, hosts, report
     from gahr.experiment.progress import Interrupted, Progress

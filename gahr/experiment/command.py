@@ -1,7 +1,9 @@
-"""What the programs in `launch/` share: --help, and errors in one line."""
+"""What the programs in `launch/` share: --help, errors in one line, and what was compiled before."""
 
+import os
 import sys
 from collections.abc import Callable
+from pathlib import Path
 
 from absl import app, flags
 
@@ -25,6 +27,17 @@ def refuse_arguments(argv: list[str]) -> None:
     """ValueError naming the first argument that is no flag, for programs that take none."""
     if len(argv) > 1:
         raise ValueError(f"unexpected argument {argv[1]!r}; options start with --")
+
+
+def use_compile_cache() -> None:
+    """Keep what JAX compiles in the user's cache, where no other folder is set."""
+    import jax
+
+    cache = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "gahr"
+    if jax.config.jax_compilation_cache_dir is None:
+        jax.config.update("jax_compilation_cache_dir", str(cache))
+    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.2)
+    jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
 
 
 def run(

@@ -1,0 +1,119 @@
+"""A sampler by names and words, as a command line gives them."""
+
+import inspect
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+from gahr.experiment.source import Source
+from gahr.names import pick, require
+from gahr.sampling import SAMPLERS
+from gahr.sampling.sampler import Sampler
+from gahr.sampling.schedules import SCHEDULES
+from gahr.studies.twins.analysis import expected_steps
+from gahr.types import Array, is_told
+
+BLIND = "blind"  # the sampler of networks that are not told sigma; all the others tell
+_SCHEDULE = {"annealed_langevin": "geometric", "ddpm": "ddpm", "ddim": "ddpm"}  # sampler -> its publication's
+_KINDS = {float | Array: float, Array: tuple}
+_WORDS = {int: "a whole number", float: "a number", bool: "true or false", tuple: "numbers joined by commas"}
+
+
+class Choice(NamedTuple):
+    """A sampler and all its options."""
+
+    name: str
+    schedule: str | None  # None where it goes through no levels, or through given ones
+    options: Mapping[str, Any]  # of the sampler, but for those of the start
+    levels: Mapping[str, Any]  # of the schedule
+
+    def sampler(self, **start: Array) -> Sampler:
+        """The sampler, with options of the start such as `start_of` gives."""
+        options = dict(self.options)
+        if self.schedule is not None:
+            options["sigmas"] = SCHEDULES[self.schedule](**self.levels)
+        return SAMPLERS[self.name](**options, **start)
+
+    def steps(self) -> int:
+        """How many steps it takes; of the blind sampler about, of others that do not know 1."""
+        if self.name != BLIND:
+            return self.sampler().num_steps or 1
+        get = {name: p.default for name, p in _parameters(SAMPLERS[BLIND]).items()} | dict(self.options)
+        named = ("sigma_start", "sigma_stop", "step_size", "beta", "growing")
+        return expected_steps(*(get[name] for name in named))
+
+    def __str__(self) -> str:
+        given = {**self.options, **self.levels}
+        words = ", ".join(f"{name}={value}" for name, value in given.items())
+        return " ".join(filter(None, (self.name, self.schedule, f"({words})" if words else "")))
+
+
+def choose(
+    source: Source, *, name: str | None = None, schedule: str | None = None, given: Sequence[str] = ()
+) -> Choice:
+    """Sampler by names and words.
+
+    Args:
+      source: network. That of one that is not told sigma may have any sampler, one that is told all but the blind.
+      name: of `SAMPLERS`; None for the blind one, or heun for a network that is told sigma.
+      schedule: of `SCHEDULES`; None for the one of the sampler's publication.
+      given: "option=value" each, of the sampler or the schedule; sigmas=1,0.1,0 gives levels in place of a schedule.
+        A sigma_max left out is that of training, where it is known.
+
+    Raises:
+      ValueError: an unknown name, a value that cannot be read, or one that cannot be meant.
+    """
+    told = is_told(source.model)
+    name = name or ("heun" if told else BLIND)
+    function = pick("sampler", SAMPLERS, name)
+    if told and name == BLIND:
+        raise ValueError(f"the sampler {BLIND} is for networks that are not told sigma, and this one is told")
+    own = {option: p for option, p in _parameters(function).items() if option != "factor"}
+    texts = _texts(given)
+    leveled = "sigmas" in own and "sigmas" not in texts
+    if schedule is not None and not leveled:
+        why = "is given sigmas" if "sigmas" in own else "goes through no levels"
+        raise ValueError(f"--schedule has no use, since the sampler {name} {why}")
+    schedule = (schedule or _SCHEDULE.get(name, "karras")) if leveled else None
+    of_levels = _parameters(pick("schedule", SCHEDULES, schedule)) if leveled else {}
+    both = of_levels | own
+    values = {option: _value(option, text, pick("option", both, option)) for option, text in texts.items()}
+    for option, parameter in own.items():
+        if parameter.default is parameter.empty and option not in values and option != "sigmas":
+            raise ValueError(f"the sampler {name} needs --set={option}=VALUE")
+    levels = {option: value for option, value in values.items() if option not in own}
+    trained = (source.section or {}).get("objective", {}).get("sigma_max")
+    if trained and "sigma_max" in of_levels:
+        levels = {"sigma_max": trained} | levels
+    choice = Choice(name, schedule, {option: value for option, value in values.items() if option in own}, levels)
+    choice.sampler()  # refuses what cannot be meant
+    return choice
+
+
+def _parameters(function: Any) -> dict[str, inspect.Parameter]:
+    return {p.name: p for p in inspect.signature(function).parameters.values() if p.kind is p.KEYWORD_ONLY}
+
+
+def _texts(given: Sequence[str]) -> dict[str, str]:
+    texts: dict[str, str] = {}
+    for each in given:
+        option, equals, text = each.partition("=")
+        require(bool(equals), "--set", each, "OPTION=VALUE")
+        if option in texts:
+            raise ValueError(f"--set: {option} is given twice")
+        texts[option] = text
+    return texts
+
+
+def _value(option: str, text: str, parameter: inspect.Parameter) -> Any:
+    """A value of the type of the parameter."""
+    kind = _KINDS.get(parameter.annotation, parameter.annotation)
+    try:
+        if kind is str:
+            return text
+        if kind is bool:
+            return {"true": True, "false": False}[text.lower()]
+        if kind is tuple:
+            return tuple(float(number) for number in text.split(","))
+        return kind(text)
+    except (KeyError, ValueError):
+        raise ValueError(f"{option} must be {_WORDS[kind]}, got {text!r}") from None
