@@ -23,7 +23,7 @@ MUTATIONS = {  # file of gahr, and the tests that must find a mistake in it -> w
         "slopes fits the linear denoiser to test images": ("images(run.subset, wiener", 'images("test", wiener'),
     },
     ("studies/shuffled.py", "test_basis_studies.py"): {
-        "shuffled fits the linear denoiser to test images": ("images(run.subset, wiener", 'images("test", wiener'),
+        "shuffled fits the linear denoiser to test images": ("images(run.subset, num_fit", 'images("test", num_fit'),
     },
     ("studies/card/analysis.py", "test_card_study.py"): {
         "card fits the linear denoiser to test images": ("images(run.subset, num_fit", 'images("test", num_fit'),
@@ -51,13 +51,16 @@ MUTATIONS = {  # file of gahr, and the tests that must find a mistake in it -> w
         "the residual has the wrong sign": ("return noisy - self.model", "return noisy + self.model"),
     },
     ("objectives/denoising.py", "test_objectives.py"): {
-        "the weights are 1 / sigma in place of 1 / sigma^2": ("sigma**-2", "sigma**-1"),
+        "the weights are 1 / sigma in place of 1 / sigma^2": ("lambda sigma: sigma**-2,", "lambda sigma: sigma**-1,"),
     },
     ("training.py", "test_training.py"): {
         "training meets the same noise at every step": ("jax.random.fold_in(key, state.step)", "key"),
     },
     ("sampling/driver.py", "test_samplers.py"): {
-        "the noise of a sample depends on its chunk": ("(key, jnp.arange(rows))", "(key, jnp.arange(rows) % chunk)"),
+        "the noise of a sample depends on its chunk": (
+            "(key, first + jnp.arange(rows))",
+            "(key, first + jnp.arange(rows) % chunk)",
+        ),
     },
     ("experiment/loop.py", "test_pipeline.py"): {
         "no checkpoint is written before the end": ("leave or step == next_save", "leave"),

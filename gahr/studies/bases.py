@@ -52,7 +52,7 @@ def analyze(
         for name, run in runs.items():
             clean, fitted = run.images("test", num_images), run.images(run.subset, num_fit)
             options |= dict(nulls=null_denoisers(run, num_fit=num_fit, memorized=num_memorized))
-            options |= dict(fixed=fixed_bases(clean.shape[1:], fitted), progress=progress, sharding=sharding)
+            options |= dict(fixed=fixed_bases(clean.shape[1:], images=fitted), progress=progress, sharding=sharding)
             arrays |= basis_arrays(name, run.noise_denoiser, key, clean, **options)
             arrays[f"{name}/alpha"] = run.data["alpha"]
         return {quantity: np.asarray(value) for quantity, value in arrays.items()}

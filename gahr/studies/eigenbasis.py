@@ -85,7 +85,7 @@ def analyze(
             ((name, run),) = runs.items()
             nulls = null_denoisers(run, num_fit=num_fit, memorized=num_memorized)
             clean = run.images("test", num_bases)
-            fixed = fixed_bases(clean.shape[1:], run.images(run.subset, num_fit))
+            fixed = fixed_bases(clean.shape[1:], images=run.images(run.subset, num_fit))
             if image:  # of another size than those that the nulls know
                 clean, nulls = _images(image, size), {}
                 fixed = fixed_bases(clean.shape[1:])

@@ -75,7 +75,7 @@ def analyze(
         for name in _LABELS:
             run, tangents = runs[name], _tangents(runs[name].data)
             clean, nulls = run.images("test", num_images), null_denoisers(run, num_fit=num_fit)
-            fixed = fixed_bases(clean.shape[1:], run.images(run.subset, num_fit))
+            fixed = fixed_bases(clean.shape[1:], images=run.images(run.subset, num_fit))
             options = dict(sigma=sigma[name], sigmas=sigmas, num_bases=num_bases, measure=Partial(_span, tangents))
             options |= dict(nulls=nulls, fixed=fixed, progress=progress, sharding=sharding)
             arrays |= basis_arrays(name, run.noise_denoiser, key, clean, **options)

@@ -77,7 +77,7 @@ def analyze(
                 clean, fitted = (shuffled.unshuffle(images, permutation_seed=seed) for images in (clean, fitted))
                 network, *others = (Partial(_unshuffled, each, seed) for each in (network, *nulls.values()))
                 nulls = dict(zip(nulls, others, strict=True))
-            fixed = fixed_bases(clean.shape[1:], fitted)
+            fixed = fixed_bases(clean.shape[1:], images=fitted)
             arrays |= basis_arrays(name, network, key, clean, nulls=nulls, fixed=fixed, **options)
         return {quantity: np.asarray(value) for quantity, value in arrays.items()}
 

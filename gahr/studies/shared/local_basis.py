@@ -25,7 +25,7 @@ _NUM_NULL_BASES = 2  # images whose Jacobian is decomposed for a null denoiser
 Measure = Callable[[jacobian.Eigenbasis, jacobian.SingularBasis, Array], dict[str, Any]]
 
 
-def fixed_bases(shape: tuple[int, int, int], images: Array | None = None) -> dict[str, Array]:
+def fixed_bases(shape: tuple[int, int, int], *, images: Array | None = None) -> dict[str, Array]:
     """Complete bases (d, H, W, C) that are the same for all images; the principal vectors of `images` (N, H, W, C)."""
     found = {} if images is None else {"PCA": _principal(images)}
     found["cosines"] = cosines.basis(shape)
