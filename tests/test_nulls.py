@@ -107,6 +107,7 @@ CASES["disks.py:scale=laptop"] = {
         {"overlap": FIXED, "dimension_ratio": FIXED, "psnr_below_exact": FIXED},
     )
 }
+# the card's marks are properties of exact denoisers, and it says itself that the linear one has them
 PROPERTIES = ("|D(cy) - c D(y)|", "|J y - D(y)|")  # of any bias-free network: no findings, hence without nulls
 
 
