@@ -136,7 +136,7 @@ def denoiser(
 
     Args:
       factor: threshold in sigma.
-      price, design: as `best_basis`.
+      price, design: as `best_basis`; under `gahr.classical.shrinkage.cycle_spin` a price of 1 is as good or better.
       pilot: denoiser whose result chooses the basis; the noisy image itself where None.
 
     Returns:
