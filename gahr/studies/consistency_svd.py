@@ -124,7 +124,7 @@ def decay(values: np.ndarray) -> float:
 
 
 def exponent(values: np.ndarray, others: np.ndarray) -> float:
-    """Slope of ln s_k of one map on that of another, k from 3 to 40: 1/2 for the flow and denoiser of Gaussian images."""
+    """Slope of ln s_k of one map on that of another, k from 3 to 40; 1/2 for flow and denoiser of Gaussian images."""
     part = slice(2, min(40, values.shape[1]))
     logarithms = (np.log(np.maximum(each[:, part], 1e-12)).ravel() for each in (others, values))
     return float(np.polyfit(*logarithms, 1)[0])
