@@ -12,6 +12,7 @@ from gahr.studies import (
     lowdim,
     shuffled,
     slopes,
+    steering,
     transition,
     twins,
 )
@@ -28,6 +29,7 @@ STUDIES = {
     "lowdim": lowdim.STUDY,
     "shuffled": shuffled.STUDY,
     "slopes": slopes.STUDY,
+    "steering": steering.STUDY,
     "transition": transition.STUDY,
     "twins": twins.STUDY,
 }
