@@ -4,6 +4,7 @@ from gahr.studies import (
     bases,
     card,
     consistency,
+    consistency_svd,
     disks,
     eigenbasis,
     langevin,
@@ -12,6 +13,7 @@ from gahr.studies import (
     lowdim,
     shuffled,
     slopes,
+    steering,
     transition,
     twins,
 )
@@ -20,6 +22,7 @@ STUDIES = {
     "bases": bases.STUDY,
     "card": card.STUDY,
     "consistency": consistency.STUDY,
+    "consistency_svd": consistency_svd.STUDY,
     "disks": disks.STUDY,
     "eigenbasis": eigenbasis.STUDY,
     "langevin": langevin.STUDY,
@@ -28,6 +31,7 @@ STUDIES = {
     "lowdim": lowdim.STUDY,
     "shuffled": shuffled.STUDY,
     "slopes": slopes.STUDY,
+    "steering": steering.STUDY,
     "transition": transition.STUDY,
     "twins": twins.STUDY,
 }
