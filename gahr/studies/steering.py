@@ -253,7 +253,7 @@ def check(arrays: Arrays, *, additivity: Limit = None) -> list[Check]:
 
 
 def draw(arrays: Arrays, *, title: str = ""):
-    """Figure: outputs for each sine; gains against the spectrum's prediction, and what is kept against the amplitude."""
+    """Figure: outputs for each sine; gains against what the spectrum predicts, and what is kept of the output."""
     import matplotlib.pyplot as plt
 
     with plt.rc_context(STYLE):
