@@ -22,6 +22,15 @@ MUTATIONS = {  # file of gahr, and the tests that must find a mistake in it -> w
         "slopes draws the training curve on test images": ("run.images(run.subset, num", 'run.images("test", num'),
         "slopes fits the linear denoiser to test images": ("images(run.subset, wiener", 'images("test", wiener'),
     },
+    ("studies/slopes/check.py", "test_slopes_study.py"): {
+        "a gap of images that were seen once has a verdict": ("if passes >= _OFTEN else None", "if passes else None"),
+    },
+    ("studies/shared/nulls.py", "test_nulls.py"): {
+        "the null that is linear is fitted to test images": ("images(run.subset, num_fit", 'images("test", num_fit'),
+    },
+    ("classical/analytic.py", "test_analytic.py"): {
+        "images held out are among those that vectors are fitted to": ("_principal(rows[~held])", "_principal(rows)"),
+    },
     ("studies/shuffled.py", "test_basis_studies.py"): {
         "shuffled fits the linear denoiser to test images": ("images(run.subset, num_fit", 'images("test", num_fit'),
     },

@@ -80,7 +80,7 @@ CASES = {  # config -> study -> what to analyse with, and mark -> nulls that its
             },
         ),
     },
-    "memorization.py:scale=laptop,features=16,set_sizes=1+10+1000": {
+    "memorization.py:scale=laptop,features=16,set_sizes=1+1000": {
         "transition": (
             dict(num_images=16),
             {
@@ -90,6 +90,8 @@ CASES = {  # config -> study -> what to analyse with, and mark -> nulls that its
                 "gain_at_largest": FIXED | {"memorizer"},
             },
         ),
+    },
+    "memorization.py:scale=laptop,features=16,set_sizes=1+10+1000": {
         "twins": (
             dict(num_samples=16),
             {
@@ -100,12 +102,37 @@ CASES = {  # config -> study -> what to analyse with, and mark -> nulls that its
             },
         ),
     },
-}
-CASES["disks.py:scale=laptop"] = {
-    "disks": (
-        dict(size=8, num_disks=2, num_images=3, num_levels=5, num_samples=512, num_sigmas=4),  # compiled once for both
-        {"overlap": FIXED, "dimension_ratio": FIXED, "psnr_below_exact": FIXED},
-    )
+    "disks.py:scale=laptop": {
+        "disks": (
+            # of the shapes that test_disks_study compiles
+            dict(size=8, num_disks=2, num_images=3, num_levels=5, num_samples=512, num_sigmas=4),
+            {"overlap": FIXED, "dimension_ratio": FIXED, "psnr_below_exact": FIXED},
+        ),
+    },
+    "bases.py:scale=laptop,contour=2": {
+        "bases": (
+            dict(size=12, num_bases=3, num_images=4, num_fit=500, num_memorized=100),
+            {"swapped": FIXED, "contours": FIXED},
+        ),
+    },
+    "eigenbasis.py:scale=laptop": {
+        "eigenbasis": (
+            dict(size=12, num_bases=3, num_fit=500, num_memorized=100),
+            {"swapped": FIXED, "contours": FIXED},
+        ),
+    },
+    "shuffled.py:scale=laptop": {
+        "shuffled": (
+            dict(size=12, num_bases=3, num_images=4, num_fit=500, num_memorized=100),
+            {"psnr_loss": {"linear", "identity"}, "slope_loss": {"linear", "identity"}, "swapped_loss": FIXED},
+        ),
+    },
+    "lowdim.py:scale=laptop": {
+        "lowdim": (
+            dict(size=12, num_bases=3, num_images=4, num_fit=500),
+            {"overlap": {"3x3 filter", "identity"}, "gain_share": {"3x3 filter", "identity"}},
+        ),
+    },
 }
 # the card's marks are properties of exact denoisers, and it says itself that the linear one has them
 PROPERTIES = ("|D(cy) - c D(y)|", "|J y - D(y)|")  # of any bias-free network: no findings, hence without nulls

@@ -72,7 +72,7 @@ def _measure(
     test = pair[0].images("test", num_images)
     own = [run.images(run.subset, num_images) for run in pair]
     train = [images[jnp.arange(num_images) % len(images)] for images in own]
-    nulls = [null_denoisers(run, num_fit=run.set_size, memorized=run.set_size) for run in pair]
+    nulls = [null_denoisers(run, memorized=run.set_size) for run in pair]
     found = {}
     for who in ("network", *nulls[0]):
         both = [run.noise_denoiser if who == "network" else null[who] for run, null in zip(pair, nulls, strict=True)]

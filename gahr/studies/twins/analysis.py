@@ -134,7 +134,7 @@ def expected_steps(sigma_start: float, sigma_stop: float, step_size: float, beta
 
 def _of_nulls(pair: tuple[Run, Run], draw: Callable, family: str) -> dict[str, list[Array]]:
     """Samples of the nulls of both networks of a pair, which read sigma off the image where they need it."""
-    nulls = [null_denoisers(run, num_fit=run.set_size, memorized=min(run.set_size, _MOST_MEMORIZED)) for run in pair]
+    nulls = [null_denoisers(run, memorized=min(run.set_size, _MOST_MEMORIZED)) for run in pair]
     return {
         who: [
             draw(estimated(null[who]), f"{family}: {who} {run.subset}")[0]
