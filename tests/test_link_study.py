@@ -10,9 +10,12 @@ from matplotlib import pyplot as plt
 from gahr import experiment
 from gahr.classical import cosines, rates
 from gahr.classical.analytic import gaussian, mixture
+from gahr.data import calpha
+from gahr.denoiser import blind
 from gahr.experiment.progress import Progress
 from gahr.studies.link import STUDY
 from gahr.studies.link.check import EIGEN, OWN, SWAPPED, fitted_numbers, in_basis, predict
+from gahr.studies.shared.nulls import smooth
 from gahr.studies.shared.study import Run
 
 SHAPE, SIZE, KEY = (8, 8, 1), 64, jax.random.key(0)
@@ -74,6 +77,11 @@ def test_the_bases_of_other_images_are_told_from_an_images_own():
     energy = in_basis(found, "net", "network", SWAPPED)  # of the images 0, 1, 2 in 1 and 2, 0 and 2, 0 and 1
     np.testing.assert_allclose(energy.max(-1)[:, [0, 2], [1, 0]], 9, rtol=0.02)
     assert energy.max(-1)[:, [0, 1, 1, 2], [0, 0, 1, 1]].max() < 4
+    checks = STUDY.check(found, above_fixed_bases=0.3)
+    (line,) = [check for check in checks if check.met is not None]
+    assert line.finding  # its initial network is the same here
+    assert line.met_by == ("untrained",)
+    assert line.nulls["linear"].mean < 0.01
 
 
 def test_the_mark_is_the_distance_of_slopes_and_other_bases_are_its_nulls(arrays):
@@ -101,6 +109,16 @@ def test_a_fit_finds_the_exponent_of_a_power_law_in_its_range_alone(alpha):
     for between in ((0, 5), (5, 5), (5, 101)):
         with pytest.raises(ValueError, match="from 1 to 100"):
             rates.decay_exponent(energy, between=between)
+
+
+def test_a_filter_in_the_place_of_the_network_misses_the_laptops_mark():
+    marks = get_config("scale=laptop", file="link").study.marks.to_dict()
+    sample = jax.jit(jax.vmap(lambda key: calpha.sample(key, size=8, alpha=3.0)))
+    made = sample(jax.random.split(KEY, 40))
+    found = analysed(blind(smooth), lambda subset, number: made[:number])
+    assert met(STUDY.check(found, **marks)) == [False, False]
+    (line,) = [check for check in STUDY.check(found, slope_within=10.0) if check.met is not None]
+    assert line.value > 0.2  # what it blurs stays blurred as the noise falls
 
 
 def test_smoke_run_end_to_end(tmp_path):

@@ -134,6 +134,27 @@ CASES = {  # config -> study -> what to analyse with, and mark -> nulls that its
         ),
     },
 }
+FEW = dict(size=8, num_bases=2, num_fit=1_200)  # what is fixed has 1 in what is swapped, at any size
+CASES |= {
+    "bases.py:scale=laptop,contour=2": {
+        "bases": (FEW | dict(num_images=2, num_memorized=60), {"swapped": FIXED, "contours": FIXED})
+    },
+    "eigenbasis.py:scale=laptop": {
+        "eigenbasis": (FEW | dict(num_memorized=60), {"swapped": FIXED, "contours": FIXED}),
+    },
+    "shuffled.py:scale=laptop": {
+        "shuffled": (
+            FEW | dict(num_images=2, num_memorized=60),
+            {"psnr_loss": {"linear", "identity"}, "slope_loss": {"linear", "identity"}, "swapped_loss": FIXED},
+        ),
+    },
+    "lowdim.py:scale=laptop": {  # where the linear denoiser is nearly optimal
+        "lowdim": (
+            FEW | dict(size=16, num_images=4),
+            {"overlap": {"3x3 filter", "identity"}, "gain_share": {"3x3 filter", "identity"}},
+        ),
+    },
+}
 # the card's marks are properties of exact denoisers, and it says itself that the linear one has them
 PROPERTIES = ("|D(cy) - c D(y)|", "|J y - D(y)|")  # of any bias-free network: no findings, hence without nulls
 

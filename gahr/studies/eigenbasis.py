@@ -225,7 +225,7 @@ def _draw_images(figure, arrays: Arrays) -> None:
     get = lambda quantity: arrays[f"network/{quantity}"]
     number = get("clean").size // 16
     stages = {kind: get(kind) for kind in ("clean", "noisy", "denoised")}
-    stages |= {f"on {number} own": get("projection")[0], f"on {number} of another": get("projection")[1]}
+    stages |= {f"{number} own vectors": get("projection")[0], f"{number} of another": get("projection")[1]}
     draw_stages(figure.subplots(1, len(stages)), stages, rf"$\sigma$ = {get('sigma'):g}")
 
 

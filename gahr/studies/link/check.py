@@ -11,7 +11,7 @@ from gahr.analysis import performance
 from gahr.classical import rates
 from gahr.studies.link.analysis import NULLS
 from gahr.studies.shared.local_basis import spread
-from gahr.studies.shared.study import Arrays, AtMost, Check, Estimate, Limit, Number, mean_of
+from gahr.studies.shared.study import Arrays, AtLeast, AtMost, Check, Estimate, Limit, Number, mean_of
 
 _FITTED = (0.01, 0.3)  # numbers k of the fit, as shares of d
 OWN, EIGEN, SWAPPED = "own left singular vectors", "own eigenvectors", "another's left singular vectors"
@@ -46,12 +46,19 @@ def in_basis(arrays: Arrays, name: str, who: str, basis: str) -> np.ndarray:
     return np.stack([arrays[f"{name}/fixed/{basis}"][:number, None]] * levels)
 
 
+def risk_psnr(arrays: Arrays, name: str, who: str, basis: str) -> np.ndarray:
+    """PSNR (L, n) of the best shrinkage in a basis, in the mean over the images j."""
+    energy = jnp.asarray(in_basis(arrays, name, who, basis))
+    sigmas = metrics.sigma_of_input_psnr(arrays["input_psnr"])[:, None, None]
+    return -10 * np.log10(np.asarray(rates.oracle_error(energy, sigmas)) / energy.shape[-1]).mean(2)
+
+
 def predict(arrays: Arrays, name: str, who: str, basis: str) -> Prediction:
     """The slope of a denoiser as a basis predicts it."""
     levels, energy = arrays["input_psnr"], jnp.asarray(in_basis(arrays, name, who, basis))
     size, number = energy.shape[-1], energy.shape[1]
     sigmas = metrics.sigma_of_input_psnr(levels)[:, None, None]
-    risk = -10 * np.log10(np.asarray(rates.oracle_error(energy, sigmas)) / size).mean(2)  # PSNR, (L, n)
+    risk = risk_psnr(arrays, name, who, basis)
     a = np.asarray(rates.decay_exponent(energy, between=fitted_numbers(size)))
     slope = performance.psnr_slope(levels, risk.T, between=(levels[0], levels[-1]))
     return Prediction(
@@ -62,10 +69,20 @@ def predict(arrays: Arrays, name: str, who: str, basis: str) -> Prediction:
     )
 
 
+def fixed_of(arrays: Arrays, name: str) -> list[str]:
+    """Bases that are the same for all images."""
+    return [key.split("/")[-1] for key in arrays if key.startswith(f"{name}/fixed/")]
+
+
 def bases_of(arrays: Arrays, name: str) -> list[str]:
     """Bases that a network's slope is predicted in: own, another image's, and fixed ones."""
-    fixed = [key.split("/")[-1] for key in arrays if key.startswith(f"{name}/fixed/")]
-    return [OWN, EIGEN, SWAPPED, *fixed]
+    return [OWN, EIGEN, SWAPPED, *fixed_of(arrays, name)]
+
+
+def above_fixed(arrays: Arrays, name: str, who: str) -> Number:
+    """PSNR of the best shrinkage in the own left singular vectors less that in the best fixed basis, dB."""
+    best = max((risk_psnr(arrays, name, who, basis) for basis in fixed_of(arrays, name)), key=np.mean)
+    return spread((risk_psnr(arrays, name, who, OWN) - best).mean(0))
 
 
 def measured_slope(arrays: Arrays, name: str, who: str) -> Estimate:
@@ -75,13 +92,15 @@ def measured_slope(arrays: Arrays, name: str, who: str) -> Estimate:
     return Estimate(*map(float, found))
 
 
-def check(arrays: Arrays, *, slope_within: Limit = None) -> list[Check]:
+def check(arrays: Arrays, *, slope_within: Limit = None, above_fixed_bases: Limit = None) -> list[Check]:
     """Theory beside measurement: for every network its slope, and what each basis makes of it.
 
     Args:
       arrays: from `gahr.studies.link.analyze`.
       slope_within: mark for the distance of the slope that the risk in a network's own left singular vectors predicts
         from its slope; the other bases are its nulls.
+      above_fixed_bases: mark for the PSNR of the best shrinkage in a network's own left singular vectors less that in
+        the best fixed basis, dB. A slope alone does not tell the bases apart: a worse one may have the same.
 
     Returns:
       List of Check; a mark of None makes the line a report without verdict.
@@ -103,6 +122,10 @@ def check(arrays: Arrays, *, slope_within: Limit = None) -> list[Check]:
         distance = {basis: abs(mean_of(each.risk) - slope.mean) for basis, each in found.items()}
         line = f"{name}: |slope by risk in {OWN} - slope|"
         checks.append(Check(line, 0, distance.pop(OWN), AtMost(slope_within), distance))
+        line = f"{name}: PSNR of the risk in {OWN} less that in the best fixed basis, dB"
+        nulls = {who: above_fixed(arrays, name, who) for who in others}
+        mark = AtLeast(above_fixed_bases)
+        checks.append(Check(line, {"fixed": 0}, above_fixed(arrays, name, "network"), mark, nulls))
         for who in others:
             own = {"slope": measured_slope(arrays, name, who).mean}
             checks.append(Check(f"{name}: {who}, {OWN}: the same", own, list(predict(arrays, name, who, OWN))))
