@@ -135,7 +135,7 @@ def _draw_medians(figure, arrays: Arrays) -> None:
             "twin": _TWIN,
             "nearest image": _NEAREST,
             "closest pairs of the sets": "grey",
-            "linear denoisers of the largest N: twin, nearest": "0.75",
+            "linear, at the largest N": "0.75",
         },
     )
 
