@@ -136,6 +136,7 @@ def _draw_medians(figure, arrays: Arrays) -> None:
             "nearest image": _NEAREST,
             "closest pairs of the sets": "grey",
             "linear: twin, nearest": "0.75",
+            "linear, at the largest N": "0.75",
         },
     )
 
