@@ -122,6 +122,12 @@ def test_thresholds_of_bands_are_bayes_and_steins():
             np.testing.assert_allclose(results[shrinkage.sure][i, :, part, 0], soften(best), atol=1e-5)
 
 
+def test_steins_estimate_is_not_taken_beyond_the_universal_threshold():
+    noisy = jnp.zeros((8, 8, 1)).at[0, :2, 0].set(jnp.array([2.8, 2.95]))  # (2 ln 64)^0.5 = 2.884; at 2.95 it is less
+    found = denoise(shrinkage.sure(transforms.pixels()), noisy, 1.0)
+    np.testing.assert_allclose(found, jnp.zeros((8, 8, 1)).at[0, 1, 0].set(0.15), atol=1e-5)
+
+
 def test_steins_estimate_chooses_no_worse_than_fixed_thresholds():
     """On 4096 coefficients, one in ten of them large, the error is within 2 % of the best soft threshold's."""
     keys = jax.random.split(jax.random.key(3), 3)

@@ -1,6 +1,7 @@
 """One module or folder per figure: analyze -> arrays, check -> theory beside measurement, draw -> Figure."""
 
 from gahr.studies import (
+    bandlets,
     bases,
     card,
     consistency,
@@ -9,6 +10,7 @@ from gahr.studies import (
     langevin,
     learning,
     lowdim,
+    rates,
     shuffled,
     slopes,
     transition,
@@ -16,6 +18,7 @@ from gahr.studies import (
 )
 
 STUDIES = {
+    "bandlets": bandlets.STUDY,
     "bases": bases.STUDY,
     "card": card.STUDY,
     "consistency": consistency.STUDY,
@@ -24,6 +27,7 @@ STUDIES = {
     "langevin": langevin.STUDY,
     "learning": learning.STUDY,
     "lowdim": lowdim.STUDY,
+    "rates": rates.STUDY,
     "shuffled": shuffled.STUDY,
     "slopes": slopes.STUDY,
     "transition": transition.STUDY,
