@@ -123,9 +123,12 @@ def test_thresholds_of_bands_are_bayes_and_steins():
 
 
 def test_steins_estimate_is_not_taken_beyond_the_universal_threshold():
-    noisy = jnp.zeros((8, 8, 1)).at[0, :2, 0].set(jnp.array([2.8, 2.95]))  # (2 ln 64)^0.5 = 2.884; at 2.95 it is less
+    """Of 64 values whose squares grow so that the estimate falls up to the largest, above (2 ln 64)^0.5 = 2.88."""
+    squares = 8.7 - np.cumsum(1.85 / np.maximum(np.arange(64), 1)) + 1.85
+    noisy = jnp.asarray(np.sqrt(np.maximum(squares, 0)).reshape(8, 8, 1), jnp.float32)
     found = denoise(shrinkage.sure(transforms.pixels()), noisy, 1.0)
-    np.testing.assert_allclose(found, jnp.zeros((8, 8, 1)).at[0, 1, 0].set(0.15), atol=1e-5)
+    expected = jnp.zeros((8, 8, 1)).at[0, 0, 0].set(8.7**0.5 - 6.85**0.5)
+    np.testing.assert_allclose(found, expected, atol=1e-5)
 
 
 def test_steins_estimate_chooses_no_worse_than_fixed_thresholds():

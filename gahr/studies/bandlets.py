@@ -68,8 +68,9 @@ def analyze(
       "BASIS/number" and "BASIS/psnr" of the approximations (n, T), "bandlets/geometry": squares with a direction and
       splits / 7, "BASIS/cost": L; sigmas, and "NAME/denoised" (n, S), PSNR of each denoiser, also of the networks of
       the runs, "Gaussian fields/NAME/denoised" of the first ones on fields; of those over 8 shifts factors and
-      "NAME/by_factor" (n, F), and the same on fields; of the first image clean, noisy,
-      "NAME/example", and "squares" (m, 4): row, column, side, angle of the finest bands' squares, pixels and radians.
+      "NAME/by_factor" (n, F), and the same on fields; of the first image clean, noisy, "NAME/example", and
+      "squares" (m, 4): row, column, side, angle, pixels and radians, of the finest bands' squares in the basis of the
+      clean image, T the level that is drawn.
 
     Raises:
       ValueError: an option that cannot be used.
@@ -105,8 +106,7 @@ def analyze(
                     scaled = [jnp.float32(shown * factor / 3) for factor in factors]  # what they take 3 sigma of
                     psnr = [metrics.psnr(images, _denoise(as_argument(denoiser), noisy, each)) for each in scaled]
                     arrays[f"{prefix}{name}/by_factor"] = jnp.stack(psnr, 1)
-        guide = arrays["bandlets, shifts/example"]
-        arrays |= {"shown": shown, "squares": _segmentation(guide, 3 * shown, design, price)}
+        arrays |= {"shown": shown, "squares": _segmentation(clean[0], shown, design)}
         return {quantity: np.asarray(value) for quantity, value in arrays.items()}
 
     return analysis
@@ -165,9 +165,9 @@ def _approximate(clean: Array, thresholds: Sequence[float], design: Design, prog
     return jax.tree.map(lambda *values: jnp.stack(values, 1), *found)
 
 
-def _segmentation(image: Array, threshold: float, design: Design, price: float) -> np.ndarray:
+def _segmentation(image: Array, threshold: float, design: Design) -> np.ndarray:
     """Squares (m, 4) of the finest bands in the basis of an image, of the orientation with most directions."""
-    choose = jax.jit(functools.partial(bandlets.best_basis, price=price, design=design))
+    choose = jax.jit(functools.partial(bandlets.best_basis, design=design))
     marks = [np.asarray(mark[0]) for mark in choose(image, threshold=threshold).squares[0]]
     best = np.argmax(sum((mark > 0).sum((1, 2)) for mark in marks))
     squares = []
@@ -276,7 +276,7 @@ def draw(arrays: Arrays, *, title: str = ""):
 def _draw_squares(axes, arrays: Arrays) -> None:
     from matplotlib.patches import Rectangle
 
-    draw_image(axes, arrays["clean"], "clean, and squares of the\nfinest bands with directions")
+    draw_image(axes, arrays["clean"], f"clean, and squares of the\nfinest bands, T = {float(arrays['shown']):g}")
     for row, column, side, angle in arrays["squares"]:
         corner = column - 0.5, row - 0.5
         axes.add_patch(Rectangle(corner, side, side, fill=False, lw=0.4, ec=COLOURS[5]))
@@ -308,9 +308,8 @@ def _draw_gains(axes, arrays: Arrays) -> None:
     for name, style in (("bandlets", "-"), ("bandlets, shifts", "--")):
         other = name.replace("bandlets", "wavelets")
         values = gain(arrays, name, other, prefix=f"{_FIELDS}/").mean(0)
-        axes.plot(
-            x, values, style, color="0.5", lw=0.9, label=f"{_FIELDS}: {name} less {other}".replace(", shifts", "")
-        )
+        label = f"{_FIELDS}: bandlets less wavelets{', 8 shifts' if name in _SHIFTS else ''}"
+        axes.plot(x, values, style, color="0.5", lw=0.9, label=label)
     axes.axhline(0, color="black", lw=0.5)
     axes.set(xlabel="input PSNR (dB)", ylabel="PSNR less that of wavelets (dB)", title="Denoising")
     axes.legend(fontsize=5.5, loc="upper center", bbox_to_anchor=(0.5, -0.22), ncols=2)
