@@ -24,6 +24,9 @@ def test_the_orders_of_directions_are_as_many_as_differ():
     assert [[len(bandlets.orders(b, s)) for b in (4, 8, 16)] for s in (1, 2)] == [[8, 16, 32], [12, 32, 64]]
     for order in bandlets.orders(8, 1):
         np.testing.assert_array_equal(np.sort(order), np.arange(64))
+    for theta, order in zip(bandlets.angles(8, 1), bandlets.orders(8, 1), strict=True):
+        row, column = np.divmod(order, 8)
+        assert np.all(np.diff(np.cos(theta) * row - np.sin(theta) * column) >= -1e-9)
     rows = bandlets.orders(8, 1)[0].reshape(8, 8)  # the first is nearly along the rows
     np.testing.assert_array_equal(np.sort(rows, 1), np.arange(64).reshape(8, 8))
 

@@ -122,6 +122,15 @@ def test_thresholds_of_bands_are_bayes_and_steins():
             np.testing.assert_allclose(results[shrinkage.sure][i, :, part, 0], soften(best), atol=1e-5)
 
 
+def test_steins_estimate_is_not_taken_beyond_the_universal_threshold():
+    """Of 64 values whose squares grow so that the estimate falls up to the largest, above (2 ln 64)^0.5 = 2.88."""
+    squares = 8.7 - np.cumsum(1.85 / np.maximum(np.arange(64), 1)) + 1.85
+    noisy = jnp.asarray(np.sqrt(np.maximum(squares, 0)).reshape(8, 8, 1), jnp.float32)
+    found = denoise(shrinkage.sure(transforms.pixels()), noisy, 1.0)
+    expected = jnp.zeros((8, 8, 1)).at[0, 0, 0].set(8.7**0.5 - 6.85**0.5)
+    np.testing.assert_allclose(found, expected, atol=1e-5)
+
+
 def test_steins_estimate_chooses_no_worse_than_fixed_thresholds():
     """On 4096 coefficients, one in ten of them large, the error is within 2 % of the best soft threshold's."""
     keys = jax.random.split(jax.random.key(3), 3)

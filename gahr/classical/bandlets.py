@@ -157,17 +157,27 @@ def _denoise(
     return synthesis(jnp.where(is_kept, coefficients, 0), geometry, design=design)
 
 
-@functools.cache
 def orders(side: int, density: int) -> np.ndarray:
     """Pixels of a square of b^2 from one side of a direction to the other, (K, b^2), for each direction.
 
     By t = -sin(theta) column + cos(theta) row, theta = (i + 1/2) pi / (2 b density); those that differ.
     """
+    return _directions(side, density)[1]
+
+
+def angles(side: int, density: int) -> np.ndarray:
+    """theta of each of `orders`, (K,), radians: neighbours in the order lie along (cos, sin) on columns and rows."""
+    return _directions(side, density)[0]
+
+
+@functools.cache
+def _directions(side: int, density: int) -> tuple[np.ndarray, np.ndarray]:
     row, column = (axis.ravel() for axis in np.indices((side, side)))
-    angles = (np.arange(2 * side * density) + 0.5) * np.pi / (2 * side * density)
-    across = np.cos(angles)[:, None] * row - np.sin(angles)[:, None] * column
+    theta = (np.arange(2 * side * density) + 0.5) * np.pi / (2 * side * density)
+    across = np.cos(theta)[:, None] * row - np.sin(theta)[:, None] * column
     found = np.argsort(np.round(across, 9), axis=1, kind="stable")
-    return found[np.sort(np.unique(found, axis=0, return_index=True)[1])]
+    first = np.sort(np.unique(found, axis=0, return_index=True)[1])
+    return theta[first], found[first]
 
 
 @functools.cache

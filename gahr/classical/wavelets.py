@@ -31,6 +31,7 @@ def analysis(images: Array, *, wavelet: str = "sym4", levels: int | None = None)
     Raises:
       ValueError: an unknown wavelet, or more levels than the sides can be halved.
     """
+    images = jnp.asarray(images)
     for rows, columns in _matrices(images, wavelet, levels):
         corner = images[..., : len(rows), : len(columns), :]
         images = images.at[..., : len(rows), : len(columns), :].set(_both(rows, columns, corner))
@@ -39,6 +40,7 @@ def analysis(images: Array, *, wavelet: str = "sym4", levels: int | None = None)
 
 def synthesis(coefficients: Array, *, wavelet: str = "sym4", levels: int | None = None) -> Array:
     """Images (..., H, W, C) of wavelet coefficients: the inverse, and transpose, of `analysis`."""
+    coefficients = jnp.asarray(coefficients)
     for rows, columns in reversed(_matrices(coefficients, wavelet, levels)):
         corner = coefficients[..., : len(rows), : len(columns), :]
         coefficients = coefficients.at[..., : len(rows), : len(columns), :].set(_both(rows.T, columns.T, corner))

@@ -1,6 +1,7 @@
 """One module or folder per figure: analyze -> arrays, check -> theory beside measurement, draw -> Figure."""
 
 from gahr.studies import (
+    bandlets,
     bases,
     card,
     consistency,
@@ -11,6 +12,7 @@ from gahr.studies import (
     learning,
     link,
     lowdim,
+    rates,
     shuffled,
     slopes,
     steering,
@@ -19,6 +21,7 @@ from gahr.studies import (
 )
 
 STUDIES = {
+    "bandlets": bandlets.STUDY,
     "bases": bases.STUDY,
     "card": card.STUDY,
     "consistency": consistency.STUDY,
@@ -29,6 +32,7 @@ STUDIES = {
     "learning": learning.STUDY,
     "link": link.STUDY,
     "lowdim": lowdim.STUDY,
+    "rates": rates.STUDY,
     "shuffled": shuffled.STUDY,
     "slopes": slopes.STUDY,
     "steering": steering.STUDY,
