@@ -135,7 +135,6 @@ def _draw_medians(figure, arrays: Arrays) -> None:
             "twin": _TWIN,
             "nearest image": _NEAREST,
             "closest pairs of the sets": "grey",
-            "linear: twin, nearest": "0.75",
             "linear, at the largest N": "0.75",
         },
     )
