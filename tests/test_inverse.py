@@ -105,6 +105,17 @@ def test_pieces_compile_once_for_measurements_of_one_kind():
     assert not np.allclose(one, other)
 
 
+def test_the_start_has_what_was_observed_in_place_of_the_mean():
+    known = measurements.random_pixels(KEY, SHAPE, fraction=0.5)
+    observed = jax.random.uniform(KEY, (2, 32))
+    sampler = blind.sampler(mean=0.3, sigma_start=1e-6, sigma_stop=1e-7)
+    images = inverse.constrain(sampler, known, observed, mean=0.3).init(jax.random.split(KEY), SHAPE).images
+    np.testing.assert_allclose(known.measure(images), observed, atol=1e-5)
+    np.testing.assert_allclose(
+        images - known.project(images), 0.3 * (1 - known.project(jnp.ones(images.shape))), atol=1e-5
+    )
+
+
 def test_with_everything_measured_the_solver_returns_the_image():
     images = jax.random.uniform(KEY, (3, *SHAPE))
     everything = measurements.pixels(np.ones(SHAPE, bool))
