@@ -187,12 +187,12 @@ def _answers(
     how = dict(chunk=len(clean), sharding=sharding, progress=progress)
     levels = schedules.karras(**ends, num_levels=_GUIDED_LEVELS, zero=False)
     guide = restoration.guided(measurement, observed, sigmas=levels, mean=mean, factor=factor)
-    answers = {
-        PSEUDO: restoration.pseudo_inverse(measurement, observed),
-        WIENER: restoration.wiener(exact, exact.measure(clean), mean=mean, factor=factor),
-        PLUG: _plug_and_play(told, measurement, observed, sigmas=schedules.geometric(**ends, num_levels=_PLUG_LEVELS)),
-        GUIDED: driver.sample(guide, told, key, clean.shape, final_denoise=True, note=f"{note}: guided", **how)[0],
-    }
+    answers = {PSEUDO: restoration.pseudo_inverse(measurement, observed)}
+    answers[WIENER] = restoration.wiener(exact, exact.measure(clean), mean=mean, factor=factor)
+    coarse = schedules.geometric(**ends, num_levels=_PLUG_LEVELS)
+    answers[PLUG] = _plug_and_play(told, measurement, observed, sigmas=coarse, start=answers[WIENER])
+    options = dict(final_denoise=True, note=f"{note}: guided", **how)
+    answers[GUIDED] = driver.sample(guide, told, key, clean.shape, **options)[0]
     advance(f"{note}: baselines")
     linear = blind_linear(*law, sigma_min=ascent["sigma_stop"] / 2, sigma_max=2.0)
     rows = jnp.repeat(observed, num_samples, 0)
