@@ -32,8 +32,14 @@ STUDENTS = {  # method -> pairs of levels, and whether the student starts from t
 }
 SIGMA_MIN, SIGMA_MAX, BLIND_MAX = 0.002, 20.0, 1.0  # a blind teacher has seen sigma up to 1
 ANALYSIS = {"smoke": dict(num_samples=4, num_levels=4, num_fit=64)}
+SVD = {"smoke": dict(num_images=2, num_fit=64, num_memorized=16)}
+STEERING = {"smoke": dict(num_noises=4, num_fit=64)}
 # What a first trial of this size reached, set before these runs.
-MARKS = dict(agreement=0.84, agreement_db=18.0)
+MARKS = dict(
+    consistency=dict(agreement=0.84, agreement_db=18.0),
+    consistency_svd=dict(swapped=1.2, shared=0.1),
+    steering=dict(additivity=0.1),
+)
 
 
 def get_config(arg=None):
@@ -72,5 +78,12 @@ def get_config(arg=None):
             run |= dict(model=network, objective=dict(name="denoising", **law), optim=optim)
     config.runs = runs
     analysis = ANALYSIS.get(config.scale, {}) | levels | dict(middle=0.2 if blind else 0.4)
-    config.study = dict(name="consistency", analysis=analysis, marks=MARKS if config.scale != "smoke" else {})
+    local = SVD.get(config.scale, {}) | dict(sigma_min=SIGMA_MIN)
+    steered = STEERING.get(config.scale, {}) | dict(sigma_min=SIGMA_MIN) | (dict(sigma=most) if blind else {})
+    marks = MARKS if config.scale != "smoke" else {study: {} for study in MARKS}
+    config.study = dict(
+        consistency=dict(analysis=analysis, marks=marks["consistency"]),
+        consistency_svd=dict(analysis=local, marks=marks["consistency_svd"]),
+        steering=dict(analysis=steered, marks=marks["steering"]),
+    )
     return config

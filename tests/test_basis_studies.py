@@ -114,7 +114,7 @@ def test_swapped_images_say_whether_a_basis_is_an_images_own():
     spectrum = jnp.broadcast_to(jnp.geomspace(4, 1e-3, 64), (2, 64))
     exact = mixture(jnp.full(2, 0.5), jnp.zeros((2, SIZE, SIZE, 1)), spectrum, bases)
     clean = 6 * jnp.stack([bases[0, 0], bases[1, 0], bases[0, 1]])
-    fixed = fixed_bases((SIZE, SIZE, 1), clean)
+    fixed = fixed_bases((SIZE, SIZE, 1), images=clean)
     assert list(fixed) == ["PCA", "cosines", "wavelets"]
     assert list(fixed_bases((5, 4, 1))) == ["cosines"]  # 5 cannot be halved
     options = dict(sigma=0.2, sigmas=jnp.array([0.2]), num_bases=3, progress=Progress(), fixed=fixed)

@@ -42,7 +42,7 @@ def test_exact_denoisers_meet_every_mark_and_the_known_ones_have_their_traces(ar
     checks = {check.name: check for check in STUDY.check(arrays, standard_errors=4.0)}
     marked = {name: check.met for name, check in checks.items() if check.met is not None}
     assert all(marked.values())
-    assert len(marked) == 4 + 2 + 1  # SURE of all, tr J of the exact, one KL integral
+    assert len(marked) == 5 + 2 + 1  # SURE of all, tr J of the exact, one KL integral
     excess, mse = (arrays[f"Gaussian/{field}"] for field in ("excess", "mse"))
     assert np.all(excess[:, 1] < 0.1 * mse[:, 0])  # so that the marks mean something
     np.testing.assert_allclose(arrays["half/trace"][:, 0], 32, rtol=1e-5)
@@ -51,6 +51,15 @@ def test_exact_denoisers_meet_every_mark_and_the_known_ones_have_their_traces(ar
     trace, error = arrays["smoothing filter/trace"].T
     assert np.all(abs(trace - (9 / 2) ** 2) < 4 * error)  # (n + 1) / 2 along each side: 1/2 a pixel, 3/4 at the ends
     assert arrays["smoothing filter/asymmetry"].max() < 1e-5
+
+
+def test_the_linear_denoiser_obeys_every_identity_without_being_exact(arrays):
+    get = lambda field: arrays[f"linear/{field}"][:, 0]
+    assert np.all(abs(get("excess")) < 4 * arrays["linear/excess"][:, 1])
+    np.testing.assert_allclose(get("measured_slope")[1:-1], get("slope")[1:-1], atol=0.1)  # levels 8 dB apart
+    assert get("asymmetry").max() < 1e-3
+    assert get("linearity_error").max() < 1e-4
+    assert get("homogeneity_error").max() < 1e-4
 
 
 def test_cards_are_of_test_images_and_the_gaussian_is_fitted_to_training_images(arrays):
@@ -64,7 +73,7 @@ def test_cards_are_of_test_images_and_the_gaussian_is_fitted_to_training_images(
 
 
 def test_marks_are_missed_by_a_denoiser_that_is_not_exact(arrays):
-    false = arrays | {"exact": np.array([True] * 4), "kl/theory": 1.1 * arrays["kl/theory"]}
+    false = arrays | {"exact": np.array([True] * 5), "kl/theory": 1.1 * arrays["kl/theory"]}
     met = {check.name: check.met for check in STUDY.check(false, standard_errors=4.0)}
     assert met["half, exact: |mse d / sigma^2 - tr J|, largest over sigma"] is False
     assert met["smoothing filter, exact: |mse d / sigma^2 - tr J|, largest over sigma"] is False

@@ -108,7 +108,9 @@ def test_small_noise_leaves_the_projection_on_the_tangent_space():
 def half():
     """Arrays of the study of the denoiser y / 2."""
     denoiser = Partial(lambda noisy, sigma: noisy / 2)
-    runs = {"half": Run(None, denoiser, lambda subset, number: None, {"size": SIZE})}
+    keys = jax.random.split(jax.random.key(9), 100)
+    images = jax.jit(jax.vmap(functools.partial(disks.sample, size=SIZE)))(keys)
+    runs = {"half": Run(None, denoiser, lambda subset, number: images[:number], {"size": SIZE})}
     with jax.default_matmul_precision("highest"):  # as a command does: compiled once for both
         return STUDY.analyze(**OPTIONS)(runs, jax.random.key(0), progress=Progress())
 
@@ -122,7 +124,16 @@ def test_known_denoiser_has_its_trace_and_energy(half):
     np.testing.assert_allclose(half["held"][:, -1], 1, rtol=1e-4)
     assert half["exact_overlap"].shape == half["overlap"].shape == (2,)
     lines = {check.name: check for check in STUDY.check(half)}
-    assert lines["least tr J, sigma 0.01 to 0.1"].value == pytest.approx(32)
+    ratio = lines["largest tr J over the exact posterior's, sigma 0.01 to 0.1"]
+    least = half["exact_trace"].mean(0)[:3].min()
+    assert ratio.value == pytest.approx(32 / least, rel=1e-4)
+    assert ratio.nulls["identity"] == pytest.approx(64 / least, rel=1e-4)
+    np.testing.assert_allclose(
+        half["trace/3x3 filter"], (9 / 2) ** 2, rtol=0.1
+    )  # 1/2 a pixel and side, 3/4 at the ends
+    assert np.all(np.diff(half["trace/linear"]) < 0)
+    np.testing.assert_allclose(half["held/linear"][:, 4], half["overlap/linear"], atol=1e-5)
+    np.testing.assert_allclose(half["network/identity"].mean(0), half["input_psnr"], atol=1)
     assert lines["output PSNR at 20 dB, dB"].theory["five dimensions"] == pytest.approx(20 + 10 * np.log10(64 / 5))
 
 
@@ -170,12 +181,17 @@ def test_left_and_right_singular_vectors_are_told_apart():
     assert found["right_overlap"] == pytest.approx(float(jnp.sum((tangents.T @ other) ** 2)) / 5, abs=1e-5)
 
 
-def test_marks_are_held_against_overlap_and_dimension(half):
+def test_marks_are_met_by_the_exact_posterior_and_missed_by_a_network_that_keeps_more(half):
     assert met(STUDY.check(half)) == []
-    good = half | {"overlap": np.array([0.95, 0.9]), "trace": np.array([[9.0, 8.0, 7.0, 3.0]] * 3)}
-    assert met(STUDY.check(good, overlap=0.9, dimension_above=5.0)) == [True, True, True]
-    low = good | {"trace": np.array([[7.0, 8.0, 4.0, 3.0]] * 3)}
-    assert met(STUDY.check(low, overlap=0.95, dimension_above=5.0)) == [False, False, False]
+    marks = dict(overlap=0.9, dimension_ratio=2.0, psnr_below_exact=3.0)
+    same = {name: half[f"exact_{name}"] for name in ("overlap", "trace")} | {"network": half["exact"]}
+    exact = half | same | {"overlap": np.array([0.95, 0.9])}
+    checks = [check for check in STUDY.check(exact, **marks) if check.mark and check.met is not None]
+    assert [check.met for check in checks] == [True, True, True]
+    assert all(not check.met_by for check in checks)
+    assert [check.value for check in checks[1:]] == pytest.approx([1, 0])
+    worse = exact | {"overlap": np.array([0.95, 0.8]), "trace": 2.1 * exact["trace"], "network": exact["network"] - 3.1}
+    assert met(STUDY.check(worse, **marks)) == [False, False, False]
 
 
 def test_smoke_run_end_to_end(tmp_path):

@@ -1,13 +1,23 @@
-"""Null denoisers, and that every mark of a study is missed by one of them in the place of the network."""
+"""Null denoisers, and that every mark of a study is missed by those that its claim excludes.
+
+No network is trained here: a 3x3 filter stands in its place, and the other nulls beside it as in the study itself.
+"""
+
+import functools
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from conftest import get_config
+from jax.tree_util import Partial
 
+from gahr.data import DATASETS
 from gahr.denoiser import blind
+from gahr.experiment.progress import Progress
+from gahr.studies import STUDIES
 from gahr.studies.shared.nulls import estimated, null_denoisers, smooth
-from gahr.studies.shared.study import Run
+from gahr.studies.shared.study import Run, mean_of
 from gahr.studies.shared.style import NULLS
 
 KEY = jax.random.key(0)
@@ -54,3 +64,105 @@ def test_nulls_read_sigma_off_smooth_images_with_few_edges(sigma):
     np.testing.assert_allclose(found, sigma, rtol=0.15)
     one = denoise_blind(estimated(lambda noisy, sigma: noisy * 0 + sigma), noisy[0])  # a single image has one
     np.testing.assert_allclose(one, found[0], rtol=1e-5)
+
+
+# ---- every mark of a study ----
+
+FIXED = {"linear", "3x3 filter", "identity"}  # do the same to every image
+CASES = {  # config -> study -> what to analyse with, and mark -> nulls that its claim excludes
+    "calpha.py:scale=laptop": {
+        "slopes": (
+            dict(num_images=16, wiener_images=1_200, num_levels=9, num_probe_images=1, num_probes=1),
+            {
+                "slope_within": FIXED | {"memorizer"},
+                "gain_over_wiener": FIXED | {"memorizer"},
+                "train_test_gap": {"memorizer"},
+            },
+        ),
+    },
+    "memorization.py:scale=laptop,features=16,set_sizes=1+10+1000": {
+        "transition": (
+            dict(num_images=16),
+            {
+                "slope_at_one": {"3x3 filter"},
+                "gap_at_one": {"3x3 filter", "identity"},
+                "gap_at_largest": {"memorizer"},
+                "gain_at_largest": FIXED | {"memorizer"},
+            },
+        ),
+        "twins": (
+            dict(num_samples=16),
+            {
+                "memorized": FIXED,
+                "twin_at_largest": {"memorizer"},
+                "lead_at_largest": {"memorizer"},
+                "kurtosis_at_largest": FIXED,
+            },
+        ),
+    },
+}
+CASES["disks.py:scale=laptop"] = {
+    "disks": (
+        dict(size=8, num_disks=2, num_images=3, num_levels=5, num_samples=512, num_sigmas=4),  # compiled once for both
+        {"overlap": FIXED, "dimension_ratio": FIXED, "psnr_below_exact": FIXED},
+    )
+}
+# the card's marks are properties of exact denoisers, and it says itself that the linear one has them
+PROPERTIES = ("|D(cy) - c D(y)|", "|J y - D(y)|")  # of any bias-free network: no findings, hence without nulls
+
+
+@functools.cache
+def taken(subset, **data):
+    """The first 1,200 images of a subset, whatever the size of the training set."""
+    take = DATASETS[data.pop("name")](KEY, **data).take
+    index = jnp.arange(1_200)
+    return jax.jit(functools.partial(take, subset=subset))(index, set_size=np.int32(2_000))
+
+
+def images_of(run, subset, number):
+    return taken(subset, **run.data)[: min(number, run.set_size) if subset == run.subset else number]
+
+
+def runs_of(config):
+    """The runs of a config with a 3x3 filter for a network, trained long."""
+    return {
+        name: Run(
+            Partial(smooth),
+            blind(smooth),
+            functools.partial(images_of, run),
+            run.data.to_dict(),
+            *(run[field] for field in ("subset", "set_size", "variant", "repeat")),
+            passes=10.0,
+            sigma_min=run.objective.sigma_min,
+        )
+        for name, run in config.runs.items()
+    }
+
+
+@pytest.mark.parametrize(("case", "study"), [(case, study) for case, studies in CASES.items() for study in studies])
+def test_every_mark_is_missed_by_the_nulls_that_its_claim_excludes(case, study):
+    file, _, arg = case.partition(".py:")
+    config, (options, excluded) = get_config(arg, file=file), CASES[case][study]
+    for run in config.runs.values():
+        run.data.size = options.get("size", run.data.size)  # where the marks hold at any
+    options = {name: value for name, value in options.items() if name != "size"}
+    section = config.study.to_dict()
+    section = section if "name" in section else section[study]
+    assert set(section["marks"]) == set(excluded), "marks without nulls, or the other way round"
+    with jax.default_matmul_precision("highest"):  # as a command does
+        arrays = STUDIES[study].analyze(**section["analysis"] | options)(runs_of(config), KEY, progress=Progress())
+
+    def held(marks):
+        checks = STUDIES[study].check(arrays, **marks)
+        return {check.name: check for check in checks if check.met is not None}
+
+    properties = held({})
+    assert all(any(word in name for word in PROPERTIES) for name in properties), list(properties)
+    for mark, nulls in excluded.items():
+        checks = [check for name, check in held({mark: section["marks"][mark]}).items() if name not in properties]
+        assert checks, f"{mark} is held against nothing"
+        for check in checks:
+            # the filter in the place of the network is measured as it is beside it
+            np.testing.assert_allclose(check.value, mean_of(check.nulls["3x3 filter"]), rtol=1e-3, atol=1e-3)
+            assert set(check.nulls) >= nulls, check
+            assert not nulls & set(check.met_by), f"{mark} is met by {nulls & set(check.met_by)}: {check}"

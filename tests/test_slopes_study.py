@@ -121,3 +121,17 @@ def test_of_repeats_the_mean_is_held_to_the_mark_and_the_range_is_shown(arrays):
     plt.close(figure)
     runs = get_config("scale=smoke,alpha=1+3,repeats=2").runs
     assert [(run.variant, run.repeat) for run in runs.values()] == [(f"alpha{a}", i) for a in (1, 3) for i in (0, 1)]
+
+
+def test_networks_of_one_exponent_are_told_apart_by_their_kind(arrays):
+    own = {key.removeprefix("net/"): value for key, value in arrays.items() if key.startswith("net/")}
+    both = arrays | {"runs": np.array(["one", "two"]), "kinds": np.array(["alpha3, unet", "alpha3, bfcnn"])}
+    both |= {f"{name}/{key}": value for name in ("one", "two") for key, value in own.items()}
+    figure = slopes.STUDY.draw(both)
+    words = [text.get_text() for text in figure.subfigs[0].axes[0].get_legend().get_texts()]
+    assert words[:2] == ["alpha3, unet", "alpha3, bfcnn"]
+    plt.close(figure)
+    runs = get_config("scale=smoke,alpha=1+3,model=unet+bfcnn").runs
+    assert {name: run.variant for name, run in runs.items()} == {
+        f"alpha{a}_{model}": f"alpha{a}, {model}" for a in (1, 3) for model in ("unet", "bfcnn")
+    }

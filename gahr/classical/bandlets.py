@@ -136,7 +136,7 @@ def denoiser(
 
     Args:
       factor: threshold in sigma.
-      price, design: as `best_basis`.
+      price, design: as `best_basis`; under `gahr.classical.shrinkage.cycle_spin` a price of 1 is as good or better.
       pilot: denoiser whose result chooses the basis; the noisy image itself where None.
 
     Returns:
@@ -273,7 +273,8 @@ def _fours(total: Array) -> Array:
 def _cheapest(blocks: Array, square: Array, side: int, price: float, design: Design) -> tuple[Array, Array]:
     """Least cost of squares (3, rows, columns, b^2) uncut, and the choice: 0 or 1 + number of the direction."""
     places = np.argsort(orders(side, design.density), axis=1)  # of each pixel in each order
-    vectors = jnp.asarray(alpert(side * side, design.moments).T, blocks.dtype)[places]  # (K, pixel, coefficient)
+    matrix = jnp.asarray(alpert(side * side, design.moments).T, blocks.dtype)
+    vectors = lax.optimization_barrier(matrix)[places]  # (K, pixel, coefficient); slow to make while compiling
     turned = jnp.einsum("...p,kpc->...kc", blocks, vectors, precision="highest")
     directed = jnp.sum(jnp.minimum(turned**2, square), -1) + price * square
     plain = jnp.sum(jnp.minimum(blocks**2, square), -1, keepdims=True)

@@ -12,6 +12,8 @@ import numpy as np
 from gahr.names import require_positive
 from gahr.types import Array
 
+_NUM_FITTED = 32  # numbers k of a fit, at most
+
 
 def oracle_error(energy: Array, sigma: Array) -> Array:
     """sum_k sigma^2 c_k^2 / (c_k^2 + sigma^2), () or as sigma: of the best factors, and of a Wiener filter."""
@@ -68,6 +70,25 @@ def power_law_error(sigma: Array, *, alpha: float, amplitude: float = 1.0) -> Ar
     """
     leading = oracle_constant(alpha) * amplitude ** (1 / (alpha + 1)) * jnp.square(sigma) ** (alpha / (alpha + 1))
     return leading - jnp.square(sigma) / 2
+
+
+def decay_exponent(energy: Array, *, between: tuple[int, int]) -> Array:
+    """The alpha (...,) for which the k-th largest of energies (..., d) falls as k^-(alpha + 1), by least squares.
+
+    Args:
+      energy: c_k^2 in any order, positive where fitted.
+      between: first and last number k of the fit, from 1; ln c_k^2 counts alike at every ln k.
+
+    Raises:
+      ValueError: numbers that do not rise, or outside of 1 to d.
+    """
+    first, last = between
+    if not 1 <= first < last <= energy.shape[-1]:
+        raise ValueError(f"between must be two numbers from 1 to {energy.shape[-1]} that rise, got {between}")
+    numbers = np.unique(np.round(np.geomspace(first, last, _NUM_FITTED)).astype(int))
+    centred = np.log(numbers) - np.log(numbers).mean()
+    fitted = jnp.log(-jnp.sort(-energy, axis=-1)[..., numbers - 1])
+    return -(fitted @ (centred / (centred**2).sum())) - 1
 
 
 def alpha_of_power_slope(slope: float) -> float:

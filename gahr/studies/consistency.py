@@ -11,10 +11,10 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.tree_util import Partial
 
 from gahr import metrics
 from gahr.classical.analytic import fit_gaussian
+from gahr.classical.flows import gaussian_flow
 from gahr.names import require
 from gahr.sampling import driver, heun, schedules
 from gahr.sampling.sampler import normal
@@ -23,7 +23,7 @@ from gahr.studies.shared.measures import counter, denoise
 from gahr.studies.shared.options import require_least
 from gahr.studies.shared.study import Arrays, AtLeast, AtMost, Check, Limit, Runs, Study
 from gahr.studies.shared.style import COLOURS, STYLE
-from gahr.types import Array, Key, NoiseDenoiser, Progress, Sharding
+from gahr.types import Key, Progress, Sharding
 
 _SHOWN = 8  # samples drawn
 _LABELS = {
@@ -104,20 +104,6 @@ def analyze(
         return {quantity: np.asarray(value) for quantity, value in arrays.items()}
 
     return analysis
-
-
-def gaussian_flow(mean: Array, eigenvalues: Array, basis: Array, *, sigma_min: float) -> NoiseDenoiser:
-    """Exact consistency function of Gaussian images: m + sum_k sqrt((l_k + e^2) / (l_k + sigma^2)) <y - m, u_k> u_k.
-
-    Arguments as of `gahr.classical.analytic.gaussian`, with a whole basis, and e = sigma_min; a pytree.
-    """
-    return Partial(_flow, mean, eigenvalues, basis.reshape(len(basis), -1), jnp.float32(sigma_min))
-
-
-def _flow(mean: Array, eigenvalues: Array, basis: Array, least: Array, noisy: Array, sigma: Array) -> Array:
-    shares = jnp.sqrt((eigenvalues + least**2) / (eigenvalues + jnp.square(sigma)))
-    coefficients = (noisy - mean[None]).reshape(len(noisy), -1) @ basis.T
-    return mean[None] + (coefficients * shares[None] @ basis).reshape(noisy.shape)
 
 
 def check(arrays: Arrays, *, agreement: Limit = None, agreement_db: Limit = None) -> list[Check]:

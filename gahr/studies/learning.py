@@ -26,6 +26,7 @@ from gahr.types import Array, Key, NoiseDenoiser, Progress, Sharding
 
 _LEADING = 10  # vectors whose subspaces are compared
 _MARKERS = "os^Dv<>"
+_LOWEST_GAIN = -1.0  # dB, drawn
 
 
 def analyze(
@@ -217,9 +218,16 @@ def _draw_panel(axes, arrays: Arrays, quantity: str) -> None:
         values = curves(arrays, name)[quantity] / (nulls[quantity] if quantity == "left" else 1)
         look = dict(color=COLOURS[i % len(COLOURS)], marker=_MARKERS[i % len(_MARKERS)], ms=3.5)
         axes.plot(images[1:], values[1:], **look, label=name)
-        axes.plot(images[1] / 3, values[0], **look, mfc="none", ls="")  # none drawn yet, which has no place on the axis
+        start = dict(color=look["color"], ms=3.5, mfc="none", ls="")  # none drawn yet, which has no place on the axis
+        below = quantity.startswith("gain") and values[0] < _LOWEST_GAIN
+        axes.plot(images[1] / 3, _LOWEST_GAIN if below else values[0], marker="v" if below else "o", **start)
     axes.axhline(1 if quantity == "left" else nulls[quantity], **NULLS["linear"], label="linear denoiser")
-    axes.plot([], [], "o", ms=3.5, mfc="none", color="grey", label="untrained (at the left)")
+    axes.plot([], [], "o", ms=3.5, mfc="none", color="grey", label="untrained, at the left")
+    axes.plot([], [], "v", ms=3.5, mfc="none", color="grey", label="the same, below the axis")
+    if quantity == "left":
+        axes.set_yscale("log")
+        axes.yaxis.set_major_formatter("{x:g}")
+        axes.yaxis.set_minor_formatter("{x:g}")
 
 
 STUDY = Study(analyze, check, draw)

@@ -1,9 +1,10 @@
 """The identities of exact denoisers, for several denoisers side by side: how exact is a trained one?
 
-Networks and a smoothing filter are held against them on the images given. So that the numbers mean something, two
-denoisers that are exact stand beside them, each on images drawn from its own prior: a Gaussian fitted to the images,
-and a mixture of Gaussians fitted to their thirds by contrast. On the images of the Gaussian, where the exact posterior
-mean is known, the KL integral says what a denoiser costs in nats.
+Networks and two nulls, the linear denoiser and a smoothing filter, are held against them on the images given. The
+linear one obeys them all: they say how exact a denoiser is among those of its kind, not how good. So that the numbers
+mean something, two denoisers that are exact stand beside them, each on images drawn from its own prior: a Gaussian
+fitted to the images, and a mixture of Gaussians fitted to their thirds by contrast. On the images of the Gaussian,
+where the exact posterior mean is known, the KL integral says what a denoiser costs in nats.
 """
 
 from collections.abc import Callable, Mapping
@@ -21,12 +22,18 @@ from gahr.denoiser import at, bind_told, blind
 from gahr.models import published
 from gahr.names import require
 from gahr.studies.shared.measures import counter
-from gahr.studies.shared.nulls import smooth
+from gahr.studies.shared.nulls import linear, smooth
 from gahr.studies.shared.options import input_levels, require_files, require_least
 from gahr.studies.shared.study import Arrays, Runs
 from gahr.types import Array, Key, NoiseDenoiser, Progress, Sharding
 
-FILTER, GAUSSIAN, MIXTURE, SHRUNK = "smoothing filter", "Gaussian", "mixture", "Gaussian of half the contrast"
+LINEAR, FILTER, GAUSSIAN, MIXTURE, SHRUNK = (
+    "linear",
+    "smoothing filter",
+    "Gaussian",
+    "mixture",
+    "Gaussian of half the contrast",
+)
 _COMPONENTS = 3
 _SHRUNK_VARIANCE = 0.25  # half the contrast
 _FINER = 4  # noise levels of the KL integral for each one of the card
@@ -128,6 +135,7 @@ def _subjects(
 ) -> tuple[dict[str, _Subject], tuple[Array, Array, Array]]:
     """Denoisers by name with their images, and the mean, eigenvalues and basis of the Gaussian."""
     subjects = {name: _Subject(denoiser, clean, False) for name, denoiser in networks.items()}
+    subjects[LINEAR] = _Subject(linear(fitted), clean, False)
     subjects[FILTER] = _Subject(blind(smooth), clean, False)
     law = fit_gaussian(fitted)
     keys = jax.random.split(key)

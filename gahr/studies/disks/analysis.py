@@ -6,7 +6,7 @@ which the paper does not compute, is known here at every noise level.
 """
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import jax
@@ -21,13 +21,16 @@ from gahr.data import disks
 from gahr.denoiser import at
 from gahr.names import require_positive
 from gahr.studies.shared.measures import counter, curve_of_told, denoise, probed_moments, whole_jacobian
+from gahr.studies.shared.nulls import null_denoisers
 from gahr.studies.shared.options import input_levels, require_least
 from gahr.studies.shared.study import Arrays, Runs
-from gahr.types import Array, Key, Progress, Sharding
+from gahr.types import Array, Key, NoiseDenoiser, Progress, Sharding
 
 DIMENSION = 5  # of the set of disks
 _GEOMETRIC_BELOW = 0.1  # sigma up to which the noise is small: there the effective dimension is checked
 _NUM_VECTORS = 10  # drawn
+_NUM_PROBED = 8  # images on which the trace of a null is estimated
+FIXED = ("linear", "3x3 filter", "identity")  # nulls whose Jacobian is the same at every image
 
 
 def analyze(
@@ -39,12 +42,13 @@ def analyze(
     highest_db: float = 34.0,
     num_levels: int = 18,
     num_samples: int = 2048,
+    num_fit: int = 20_000,
     lowest_sigma: float = 0.01,
     highest_sigma: float = 10**-0.5,
     num_sigmas: int = 7,
     num_probes: int = 4,
 ) -> Callable:
-    """Jacobians at some disks, effective dimension, and PSNR curves of the network and of the exact posterior mean.
+    """Jacobians at some disks, effective dimension, PSNR curves: of the network, the exact posterior mean and nulls.
 
     Args:
       sigma: noise level of the Jacobians, image units.
@@ -52,6 +56,7 @@ def analyze(
       num_images: disks of the curves; none is a training image.
       lowest_db, highest_db, num_levels: input PSNRs of the curves, dB, equally spaced.
       num_samples: proposals per exact posterior.
+      num_fit: training images that the linear denoiser is fitted to, at most.
       lowest_sigma, highest_sigma, num_sigmas: noise levels of the effective dimension, in equal ratios, two at least
         of small noise, that is up to 0.1.
       num_probes: random probes per image for the effective dimension.
@@ -79,7 +84,7 @@ def analyze(
         parameters, clean = _draw(jax.random.split(disk_key, num_images), size)
         keys = jax.random.split(proposal_key, num_images)
         sampling, probing = dict(size=size, num_samples=num_samples), dict(num_probes=num_probes, sharding=sharding)
-        advance = counter(progress, num_disks + num_sigmas * 2 + num_levels + 2)
+        advance = counter(progress, num_disks + num_sigmas * 2 + num_levels + 3)
 
         def exact(sigma: Array) -> Posterior:
             noisy, sigma = noise.add_noise(noise_key, clean, sigma), jnp.float32(sigma)  # one type, compiled once
@@ -111,6 +116,16 @@ def analyze(
             found.append(_compare(matrix, best, disk, clean[i]))
             advance("Jacobians")
         arrays |= jax.tree.map(lambda *each: jnp.stack(each), *found)
+        arrays |= _of_nulls(
+            null_denoisers(run, num_fit=num_fit),
+            (noise_key, probe_key),
+            clean,
+            jnp.stack([each["tangents"] for each in found]),
+            levels=(sigma, of_levels, sigmas),
+            probing=probing,
+            progress=progress,
+        )
+        advance("null denoisers")
         shown = int(np.argsort(arrays["overlap"])[(num_disks - 1) // 2])  # the disk of the median overlap
         arrays |= {"shown": shown, "shown_clean": clean[shown], "shown_noisy": noisy[shown]}
         arrays["shown_network"] = denoise(run.noise_denoiser, noisy[shown], sigma)
@@ -161,6 +176,44 @@ def require_samples(weight: Array, sigma: Array, num_samples: int) -> None:
             f"every proposal for a disk was rejected at sigma = {float(sigma):.3g}; "
             f"raise study.analysis.num_samples, {num_samples} now"
         )
+
+
+def _of_nulls(
+    nulls: Mapping[str, NoiseDenoiser],
+    keys: tuple[Key, Key],
+    clean: Array,
+    tangents: Array,
+    *,
+    levels: tuple[float, Array, np.ndarray],
+    probing: dict,
+    progress: Progress,
+) -> dict[str, Array]:
+    """Of each fixed null PSNR (N, S), tr J (S',), and overlap (n,) and `held` (n, d) of its leading eigenvectors.
+
+    Its Jacobian is the same at every image, so that one image is enough.
+    """
+    sigma, of_levels, sigmas = levels
+    arrays: dict[str, Array] = {}
+    for who, null in nulls.items():
+        if who not in FIXED:
+            continue
+        traces = []
+        for level in sigmas:
+            noisy = noise.add_noise(keys[0], clean[:_NUM_PROBED], level)
+            traces.append(probed_moments(at(null, level), keys[1], noisy, **probing).trace.mean())
+        arrays[f"trace/{who}"] = jnp.stack(traces)
+        arrays[f"network/{who}"] = curve_of_told(null, keys[0], clean, of_levels, sharding=probing["sharding"])
+        matrix = whole_jacobian(at(null, sigma), clean[0], progress, sharding=probing["sharding"])
+        arrays |= {f"{name}/{who}": value for name, value in _overlaps(matrix, tangents).items()}
+    return arrays
+
+
+@jax.jit
+def _overlaps(matrix: Array, tangents: Array) -> dict[str, Array]:
+    """What the tangents (n, 5, H, W, C) of disks have in common with the leading eigenvectors of one matrix (d, d)."""
+    vectors = jacobian.eigenbasis_of(matrix, tangents.shape[2:]).vectors
+    overlap = jax.lax.map(lambda each: geometry.overlap(vectors[:DIMENSION], each), tangents)
+    return {"overlap": overlap, "held": jax.lax.map(lambda each: _held(vectors, each), tangents)}
 
 
 @jax.jit

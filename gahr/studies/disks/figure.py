@@ -4,7 +4,7 @@ import numpy as np
 
 from gahr.studies.shared.images import draw_stages, draw_vector
 from gahr.studies.shared.study import Arrays
-from gahr.studies.shared.style import COLOURS, STYLE
+from gahr.studies.shared.style import COLOURS, NULLS, STYLE
 
 _NAMES = ("foreground", "background", "radius", "row", "column")
 _NETWORK, _EXACT = COLOURS[:2]
@@ -65,7 +65,9 @@ def _draw_spectrum(axes, arrays: Arrays) -> None:
 
 def _draw_overlap(axes, arrays: Arrays) -> None:
     numbers = _draw_both(axes, arrays["held"], arrays["exact_held"])
-    axes.plot(numbers, numbers / len(numbers), ":", color="grey", lw=1, label="chance")
+    for who in ("linear", "3x3 filter"):
+        axes.plot(numbers, arrays[f"held/{who}"].mean(0), **NULLS[who], label=who)
+    axes.plot(numbers, numbers / len(numbers), **NULLS["identity"], label="chance")
     axes.axvline(5, color="black", lw=0.8, ls=":")
     axes.set(xscale="log", xlabel="number of leading eigenvectors", ylabel="share of the tangent space", ylim=(0, 1.05))
     axes.set_title("Tangent space in the leading eigenvectors")
@@ -82,6 +84,8 @@ def _draw_dimension(axes, arrays: Arrays) -> None:
         values = arrays[name]
         error = values.std(0, ddof=1) / np.sqrt(len(values))
         axes.errorbar(sigmas, values.mean(0), error, fmt=style, ms=3, color=colour, label=label)
+    for who in ("linear", "3x3 filter"):
+        axes.plot(sigmas, arrays[f"trace/{who}"], **NULLS[who], label=who)
     axes.axhline(5, color="black", lw=0.8, ls=":", label="five dimensions")
     axes.set(xscale="log", yscale="log", xlabel=r"noise level $\sigma$", ylabel="dimensions")
     axes.set_ylim(2, None)
@@ -95,7 +99,8 @@ def _draw_psnr(axes, arrays: Arrays) -> None:
     axes.plot(levels, arrays["network"].mean(0), "o-", ms=2.5, color=_NETWORK, label="network")
     axes.plot(levels, arrays["exact"].mean(0), "s--", ms=2.5, color=_EXACT, label="exact posterior mean")
     axes.plot(levels, levels + line, ":", color="black", lw=1, label=rf"$5\sigma^2/d$: input + {line:.1f} dB")
-    axes.plot(levels, levels, color="grey", lw=0.8, label="identity")
+    for who in ("linear", "3x3 filter", "identity"):
+        axes.plot(levels, arrays[f"network/{who}"].mean(0), **NULLS[who], label=who)
     axes.set(xlabel="input PSNR (dB)", ylabel="output PSNR (dB)")
     axes.set_title("Denoising performance")
     axes.legend()

@@ -66,7 +66,7 @@ def analyze(
             found = {"alpha": run.data["alpha"], "background_alpha": _background_alpha(run.data), "passes": run.passes}
             for subset, images in clean.items():
                 for who, noise_denoiser in {"network": run.noise_denoiser, **nulls}.items():
-                    if subset == "test" or who in ("network", "linear", "affine", "memorizer"):  # fitted to some
+                    if subset == "test" or who != "untrained":
                         curve = curve_of_told(noise_denoiser, key, images, sigmas, sharding=sharding)
                         found[f"{subset}/{who}"] = np.asarray(curve)
                 advance(f"{name}: {subset} images")

@@ -121,10 +121,8 @@ def _slope(arrays: Arrays, name: str, who: str) -> Estimate:
     return Estimate(*performance.psnr_slope(arrays["input_psnr"], arrays[f"{name}/test/{who}"], between=between))
 
 
-def _gain(arrays: Arrays, name: str, who: str, decibel: float) -> Estimate | None:
+def _gain(arrays: Arrays, name: str, who: str, decibel: float) -> Estimate:
     """PSNR above the linear denoiser's on the same noisy images, and its error over images."""
-    if who == "linear":
-        return None
     apart = arrays[f"{name}/test/{who}"] - arrays[f"{name}/test/linear"]
     gain = np.array([np.interp(decibel, arrays["input_psnr"], each) for each in apart])
     return Estimate(gain.mean(), gain.std(ddof=1) / np.sqrt(len(gain)))

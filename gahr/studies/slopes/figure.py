@@ -42,10 +42,10 @@ def _draw_curves(curves, slopes, arrays) -> None:
     """Of one run with its legend; of several in their colours, with a legend that says what the lines mean in grey."""
     found, levels = kinds(arrays), arrays["input_psnr"]
     alone = len(found) == 1
-    for names, colour in zip(found.values(), COLOURS * len(found), strict=False):
+    for (kind, names), colour in zip(found.items(), COLOURS * len(found), strict=False):
         every = lambda quantity, names=names: np.stack([arrays[f"{name}/{quantity}"] for name in names])
         if not alone:
-            curves.plot([], [], color=colour, label=rf"$\alpha$ = {float(every('alpha')[0]):g}")
+            curves.plot([], [], color=colour, label=_label(arrays, kind, names[0]))
         for axes, lines in ((curves, _CURVES), (slopes, _SLOPES)):
             for quantity, (label, look) in lines.items():
                 values = every(quantity)
@@ -71,6 +71,13 @@ def _draw_curves(curves, slopes, arrays) -> None:
     slopes.set_ylim(0, 1.2)  # |J|^2 / tr J is larger at large noise, where the network is no MMSE denoiser
     for axes in (curves, slopes):
         axes.legend(loc="best")
+
+
+def _label(arrays, kind: str, name: str) -> str:
+    """The exponent of a run, or its kind where others have the same exponent."""
+    alphas = [float(arrays[f"{names[0]}/alpha"]) for names in kinds(arrays).values()]
+    alpha = float(arrays[f"{name}/alpha"])
+    return rf"$\alpha$ = {alpha:g}" if alphas.count(alpha) == 1 else kind
 
 
 def _draw_theory(curves, slopes, theory: dict, levels: np.ndarray, test: np.ndarray, colour: str | None) -> None:

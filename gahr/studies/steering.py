@@ -1,0 +1,302 @@
+"""Do sines added to the input noise of a one-step generator steer what it makes of it?
+
+For Gaussian images the size of the answer follows from their spectrum: gain sqrt(S / (S + sigma^2)) along a direction
+of variance S. What a figure of one noise and one sine shows is held against that, against other directions of the same
+norm, and against many noises.
+"""
+
+import functools
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from gahr import metrics
+from gahr.analysis import steering
+from gahr.analysis.jacobian import jacobian, singular_basis_of
+from gahr.classical.analytic import fit_gaussian
+from gahr.classical.flows import gaussian_flow
+from gahr.names import require_positive
+from gahr.sampling import ode
+from gahr.sampling.sampler import normal
+from gahr.studies.shared.images import draw_image
+from gahr.studies.shared.local_basis import spread
+from gahr.studies.shared.measures import counter
+from gahr.studies.shared.options import require_least
+from gahr.studies.shared.study import Arrays, AtLeast, Check, Limit, Runs, Study
+from gahr.studies.shared.style import COLOURS, STYLE
+from gahr.types import Array, Key, NoiseDenoiser, Progress, Sharding
+
+ORDERS = (*((n, m) for n in range(1, 6) for m in range(1, 6)), (6, 6))  # of the sines
+_AMPLITUDES = (0.1, 0.3, 1.0, 3.0, 10.0)  # standard deviations of the coefficient that moves
+_SHOWN = 3  # of these amplitudes, the one drawn
+_MEAN = 0.5
+_PATH = 21  # points of a path
+_TARGETS = 8
+
+
+def analyze(*, sigma: float = 14.0, sigma_min: float = 0.002, num_noises: int = 64, num_fit: int = 10_000) -> Callable:
+    """Answers of the student, and of the flow of Gaussian images, to sines and to other directions.
+
+    Args:
+      sigma: noise level of the input, image units: the report's is 28, or its root, in units twice as large.
+      sigma_min: where the student is the identity, image units.
+      num_noises: inputs m + sigma z.
+      num_fit: training images of mean and covariance, at most.
+
+    Returns:
+      Function (run "student" among the runs, key, *, progress, sharding=None) -> arrays: names (D,) of the directions
+      and predicted (D,) gain; of "student" and "linear": gain, unsphered (the same without keeping the norm) and kept
+      (cosine similarity with the undisturbed output), (D, A, n), and sine_share (D, n) of the change of the output that
+      is the direction itself, and additivity (A, n); steered (3, 2, T): by sines, right singular vectors and white
+      directions, predicted and reached; straightness and jump (2, n) of paths of sines and between noises; images.
+
+    Raises:
+      ValueError: an option that cannot be used.
+    """
+    require_positive(sigma=sigma, sigma_min=sigma_min)
+    require_least(num_noises=(num_noises, 4), num_fit=(num_fit, 2))
+
+    def analysis(runs: Runs, key: Key, *, progress: Progress, sharding: Sharding | None = None) -> Arrays:
+        del sharding
+        if "student" not in runs:
+            raise ValueError("the study needs a run named student")
+        student = runs["student"]
+        law = fit_gaussian(student.images(student.subset, num_fit))
+        shape, (key_noise, key_white) = law[0].shape, jax.random.split(key)
+        noisy = _MEAN + sigma * normal(jax.random.split(key_noise, num_noises), shape)
+        images = student.images(student.subset, 2)
+        directions = _directions(shape, key_white, images[0] - images[1])
+        functions = {"student": student.noise_denoiser, "linear": gaussian_flow(*law, sigma_min=sigma_min)}
+        gains = [steering.gaussian_gain(*law[1:], each, sigma) for each in directions.values()]
+        arrays: dict[str, Any] = {"sigma": sigma, "names": list(directions), "predicted": gains}
+        advance = counter(progress, len(functions) * len(directions) + 2 + _TARGETS)
+        amplitudes = sigma * jnp.array(_AMPLITUDES)
+        for who, function in functions.items():
+            rows = []
+            for name, direction in directions.items():
+                rows.append(_answers(function, noisy, direction, amplitudes, sigma))
+                advance(f"{who}: {name}")
+            arrays |= {f"{who}/{name}": jnp.stack([row[name] for row in rows]) for name in rows[0]}
+        shown = arrays.pop("student/shown")
+        arrays.pop("linear/shown")
+        function = functools.partial(_at_level, student.noise_denoiser, sigma)
+        arrays |= {"shown": shown, "undisturbed": function(noisy[:1])[0]}
+        one, other = directions["sine 4,3"], directions["sine 6,6"]
+        for who, each in functions.items():
+            arrays[f"{who}/additivity"] = _additivity(each, noisy, one, other, amplitudes, sigma)
+        advance("additivity")
+        arrays |= _paths(student.noise_denoiser, noisy, one, other, sigma)
+        advance("paths")
+        sines, found = jnp.stack([directions[f"sine {n},{m}"] for n, m in ORDERS]), []
+        white = jax.vmap(lambda k: _unit(jax.random.normal(k, shape)))(jax.random.split(key_white, len(ORDERS)))
+        for t in range(min(_TARGETS, num_noises - 1)):
+            found.append(_steered(student.noise_denoiser, noisy[t], noisy[t + 1], sines, white, sigma))
+            advance("towards targets")
+        arrays["steered"] = jnp.stack(found, -1)
+        return {quantity: np.asarray(value) for quantity, value in arrays.items()}
+
+    return analysis
+
+
+def _at_level(noise_denoiser: NoiseDenoiser, sigma: Array, images: Array) -> Array:
+    return noise_denoiser(images, sigma)
+
+
+def _unit(image: Array) -> Array:
+    return image / jnp.linalg.norm(image.ravel())
+
+
+def _directions(shape: tuple[int, int, int], key: Key, difference: Array) -> dict[str, Array]:
+    """Sines, and others of norm 1: the same shifted, white noise, and the difference of two images."""
+    found = {f"sine {n},{m}": steering.sine(n, m, shape) for n, m in ORDERS}
+    quarter = np.pi / 2
+    found |= {f"{name} 4,3": steering.sine(4, 3, shape, phases=phases) for name, phases in (
+        ("cos sin", (quarter, 0.0)), ("sin cos", (0.0, quarter)), ("cos cos", (quarter, quarter)),
+    )}  # fmt: skip
+    return found | {"white": _unit(jax.random.normal(key, shape)), "two images": _unit(difference)}
+
+
+@jax.jit
+def _answers(
+    noise_denoiser: NoiseDenoiser, noisy: Array, direction: Array, amplitudes: Array, sigma: Array
+) -> dict[str, Array]:
+    function = functools.partial(_at_level, noise_denoiser, sigma)
+    before = function(noisy)
+
+    def one(amplitude: Array) -> dict[str, Array]:
+        found = steering.respond(function, noisy, direction, amplitude, mean=_MEAN)
+        free = steering.respond(function, noisy, direction, amplitude, mean=_MEAN, renormalise=False)
+        along = jnp.sum((found.output - before) * direction[None], (1, 2, 3)) ** 2
+        return {
+            "gain": found.gain,
+            "unsphered": free.gain,
+            "kept": metrics.cosine_similarity(found.output, before),
+            "sine_share": along / found.change**2,
+            "shown": found.output[0],
+        }
+
+    found = jax.lax.map(one, amplitudes)
+    return found | {"shown": found["shown"][_SHOWN], "sine_share": found["sine_share"][2]}
+
+
+@jax.jit
+def _additivity(
+    noise_denoiser: NoiseDenoiser, noisy: Array, one: Array, other: Array, amplitudes: Array, sigma: Array
+) -> Array:
+    """|answer to 0.7 a + 0.3 b - 0.7 answer to a - 0.3 answer to b| over the first, (A, n): 0 where f is linear."""
+    function = functools.partial(_at_level, noise_denoiser, sigma)
+    before, norm = function(noisy), lambda images: jnp.sqrt(jnp.sum(images**2, (1, 2, 3)))
+
+    def rest(amplitude: Array) -> Array:
+        both, first, second = (
+            steering.respond(function, noisy, each, amplitude, mean=_MEAN, renormalise=False).output - before
+            for each in (0.7 * one + 0.3 * other, one, other)
+        )
+        return norm(both - 0.7 * first - 0.3 * second) / norm(both)
+
+    return jax.lax.map(rest, amplitudes)
+
+
+@jax.jit
+def _paths(noise_denoiser: NoiseDenoiser, noisy: Array, one: Array, other: Array, sigma: Array) -> dict[str, Array]:
+    """Straightness and largest step of outputs from one sine to another, of 3 standard deviations, and from z to z'."""
+    function, share = functools.partial(_at_level, noise_denoiser, sigma), jnp.linspace(0, 1, _PATH)
+    angle = share[:, None, None, None] * jnp.pi / 2
+    turned = jnp.cos(angle) * one[None] + jnp.sin(angle) * other[None]
+
+    def of(pair: tuple[Array, Array]) -> tuple[steering.Path, steering.Path]:
+        start, end = pair
+        sines = steering.moved(jnp.broadcast_to(start, turned.shape), turned, 3 * sigma, mean=_MEAN)
+        between = ode.slerp(start, end, share, mean=_MEAN)
+        return steering.path(function(sines)), steering.path(function(between))
+
+    found = jax.lax.map(of, (noisy, jnp.roll(noisy, 1, 0)))
+    return {name: jnp.stack([getattr(each, name) for each in found]) for name in steering.Path._fields}
+
+
+@jax.jit
+def _steered(
+    noise_denoiser: NoiseDenoiser, noisy: Array, other: Array, sines: Array, white: Array, sigma: Array
+) -> Array:
+    """Cosine of the wanted change and that of 3 standard deviations: (3 kinds of directions, predicted and reached)."""
+    function = lambda image: noise_denoiser(image[None], sigma)[0]
+    before = function(noisy)
+    wanted, found = function(other) - before, []
+    right = singular_basis_of(jacobian(function, noisy), noisy.shape).right[: len(sines)]
+    for directions in (sines, right, white):
+        steered = steering.towards(function, noisy, directions, wanted)
+        there = steering.moved(noisy[None], steered.direction, 3 * sigma, mean=_MEAN)[0]
+        reached = function(there) - before
+        cosine = jnp.vdot(reached, wanted) / (jnp.linalg.norm(reached.ravel()) * jnp.linalg.norm(wanted.ravel()))
+        found.append(jnp.stack([steered.predicted, cosine]))
+    return jnp.stack(found)
+
+
+def check(arrays: Arrays, *, additivity: Limit = None) -> list[Check]:
+    """Theory beside measurement.
+
+    Args:
+      arrays: from `analyze`.
+      additivity: mark for the departure from additive answers at 10 standard deviations, at least: what a linear map
+        cannot do.
+
+    Returns:
+      List of Check; a mark of None makes the line a report without verdict.
+    """
+    sines = np.arange(len(ORDERS))
+    gain = np.median(arrays["student/gain"], -1)  # (D, A)
+    ratio = gain[sines, 1] / arrays["predicted"][sines]
+    logarithms = np.log(gain[sines, 1]), np.log(arrays["predicted"][sines])
+    rank = list(arrays["names"]).index("sine 4,3")
+    order = int((gain[sines, 3] > gain[rank, 3]).sum()) + 1
+    lost = {f"{a:g} sd": float(np.median(arrays["student/kept"][rank, k])) for k, a in enumerate(_AMPLITUDES)}
+    steered = np.median(arrays["steered"], -1)
+    return [
+        Check(
+            "gain of sines at 0.3 sd over sqrt(S / (S + sigma^2)), median and range",
+            {"Gaussian images": 1},
+            (float(np.median(ratio)), float(ratio.min()), float(ratio.max())),
+        ),
+        Check("correlation of their logarithms", 1, float(np.corrcoef(*logarithms)[0, 1])),
+        Check(
+            "gain of sines at 10 sd over that at 0.3 sd",
+            {"linear": 1},
+            float(np.median(gain[sines, 4] / gain[sines, 1])),
+        ),
+        Check("place of sine 4,3 among the 26 by gain at 3 sd", "no finding where the spectrum says so", order),
+        Check("similarity of the output to the undisturbed one, sine 4,3", None, lost),
+        Check(
+            "share of the change that is the sine itself, 1 sd",
+            {"linear, stationary": 1},
+            spread(arrays["student/sine_share"][sines].mean(0)),
+        ),
+        Check(
+            "departure from additivity, 0.7 of 4,3 and 0.3 of 6,6, 10 sd",
+            {"linear": 0},
+            float(np.median(arrays["student/additivity"][4])),
+            AtLeast(additivity),
+            nulls={"linear": float(np.median(arrays["linear/additivity"][4]))},
+        ),
+        Check(
+            "cosine with a wanted change, 26 sines: predicted, reached",
+            {"26 right singular vectors": float(steered[1, 1]), "26 white directions": float(steered[2, 1])},
+            tuple(map(float, steered[0])),
+        ),
+        Check(
+            "straightness of outputs: sines, noise to noise", {"line": 1}, tuple(np.median(arrays["straightness"], -1))
+        ),
+        Check("largest step over the median: the same", {"even": 1}, tuple(np.median(arrays["jump"], -1))),
+    ]
+
+
+def draw(arrays: Arrays, *, title: str = ""):
+    """Figure: outputs for each sine; gains against what the spectrum predicts, and what is kept of the output."""
+    import matplotlib.pyplot as plt
+
+    with plt.rc_context(STYLE):
+        figure = plt.figure(figsize=(7.0, 8.2), layout="constrained")
+        figure.suptitle(title)
+        above, below = figure.subfigures(2, 1, height_ratios=(2.2, 1))
+        above.suptitle(
+            f"Outputs of one noise of level {arrays['sigma']:g}, with {_AMPLITUDES[_SHOWN]:g} sd of each direction",
+            fontsize=8,
+        )
+        panels = above.subplots(5, 6).ravel()
+        for axes in panels:
+            axes.set_axis_off()
+        shown = {"undisturbed": arrays["undisturbed"]} | dict(zip(arrays["names"], arrays["shown"], strict=True))
+        for axes, (name, image) in zip(panels, shown.items(), strict=False):
+            draw_image(axes, image, name, fontsize=6, pad=1.5)
+        _draw_gains(*below.subplots(1, 2), arrays)
+    return figure
+
+
+def _draw_gains(gains, kept, arrays: Arrays) -> None:
+    sines = np.arange(len(ORDERS))
+    others = np.arange(len(ORDERS), len(arrays["names"]))
+    predicted = arrays["predicted"]
+    for where, marker, words in ((sines, "o", "sines"), (others, "s", "other directions")):
+        for k, colour in zip((1, 3, 4), COLOURS, strict=False):
+            median = np.median(arrays["student/gain"][where, k], -1)
+            label = f"{words}, {_AMPLITUDES[k]:g} sd"
+            gains.plot(predicted[where], median, marker, ms=3.5, mfc="none", ls="", color=colour, label=label)
+    line = np.array([predicted.min(), predicted.max()])
+    gains.plot(line, line, color="black", lw=0.8, label="Gaussian images")
+    gains.set(
+        xscale="log", yscale="log", xlabel=r"$\sqrt{S / (S + \sigma^2)}$", ylabel="gain", title="Size of the answer"
+    )
+    lines = {"sine 1,1": "-", "sine 4,3": "-", "sine 6,6": "-", "white": "--"}
+    for (name, style), colour in zip(lines.items(), COLOURS, strict=False):
+        values = arrays["student/kept"][list(arrays["names"]).index(name)]
+        low, middle, high = np.quantile(values, (0.25, 0.5, 0.75), axis=1)
+        kept.plot(_AMPLITUDES, middle, style, color=colour, label=name)
+        kept.fill_between(_AMPLITUDES, low, high, color=colour, alpha=0.15, lw=0)
+    kept.set(xscale="log", xlabel="amplitude (standard deviations)", ylabel="similarity to the undisturbed output")
+    gains.legend(fontsize=5.5)
+    kept.legend()
+
+
+STUDY = Study(analyze, check, draw)
