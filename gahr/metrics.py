@@ -22,6 +22,29 @@ def psnr(clean: Array, denoised: Array) -> Array:
     return -10 * jnp.log10(mse(clean, denoised))
 
 
+def ssim(clean: Array, denoised: Array, *, window_sigma: float = 1.5, reach: int = 5) -> Array:
+    """Structural similarity for a range of 1, per image (...); 1 for equal images. Sides of 2 reach + 1 at least.
+
+    Mean over windows w of (2 m m' + c1)(2 v' + c2) / ((m^2 + m'^2 + c1)(v + v'' + c2)), with means m, variances v, v''
+    and covariance v' under a Gaussian window, c1 = 0.01^2, c2 = 0.03^2, over windows inside the image.
+
+    Reference: Wang et al. (2004), IEEE Transactions on Image Processing 13, 600-612.
+    """
+    weights = jnp.exp(-(jnp.arange(-reach, reach + 1.0) ** 2) / (2 * window_sigma**2))
+    weights = weights / weights.sum()
+
+    def average(images: Array) -> Array:
+        height, width = images.shape[-3] - 2 * reach, images.shape[-2] - 2 * reach
+        down = sum(weight * images[..., i : i + height, :, :] for i, weight in enumerate(weights))
+        return sum(weight * down[..., i : i + width, :] for i, weight in enumerate(weights))
+
+    one, other = average(clean), average(denoised)
+    variances = average(clean**2) - one**2 + average(denoised**2) - other**2
+    covariance = average(clean * denoised) - one * other
+    means = (2 * one * other + 1e-4) / (one**2 + other**2 + 1e-4)
+    return jnp.mean(means * (2 * covariance + 9e-4) / (variances + 9e-4), axis=_IMAGE)
+
+
 def input_psnr(sigma: Array) -> Array:
     """PSNR of the noisy image itself, -20 log10(sigma) in dB, sigma in image units."""
     return -20 * jnp.log10(sigma)

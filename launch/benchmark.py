@@ -4,6 +4,7 @@
     python launch/benchmark.py --only=small --rounds=10 --output=benchmark.json
     python launch/benchmark.py --torch                              # in turns with PyTorch, where that is installed
     python launch/benchmark.py --jacobian=weights.npz --side=80     # what a Jacobian costs, of a published network
+    python launch/benchmark.py --sampling --only=laptop             # what a sampler costs beside its denoiser
 
 Images/s of a whole training step (noise, forward, backward, Adam) and of the forward pass in evaluation mode,
 float32. A share is the convolutions' FLOP/s divided by the float32 matrix product's, measured in turns with
@@ -33,13 +34,14 @@ from absl import flags, logging
 
 from gahr.analysis import eigen, jacobian
 from gahr.data import files
-from gahr.denoiser import bind, network_of
+from gahr.denoiser import bind, blind, network_of
 from gahr.experiment import build, command, memory
 from gahr.experiment.estimate import forward_operations
 from gahr.models import published
 from gahr.models.layers import initialize
 from gahr.models.unet import UNet
 from gahr.objectives import denoising
+from gahr.sampling import SAMPLERS, driver, schedules
 from gahr.training import init_state, make_train_step
 
 
@@ -70,6 +72,8 @@ flags.DEFINE_float("seconds", 1.0, "Seconds each of them runs in a round, at lea
 flags.DEFINE_bool("torch", False, "Measure the same network in PyTorch too, in turns, with as many threads.")
 flags.DEFINE_string("jacobian", None, "Measure the Jacobian of the published network in this file instead.")
 flags.DEFINE_multi_integer("side", [80], "Sides of the image for --jacobian; repeat it for several.", 8)
+flags.DEFINE_bool("sampling", False, "Measure samples/s by Euler's method and the share of them that is no denoising.")
+flags.DEFINE_integer("steps", 16, "Steps of --sampling, each with one call of the denoiser.", 2)
 flags.DEFINE_integer("columns", 64, "Columns of the Jacobian that are pushed through the network at a time.", 1)
 flags.DEFINE_string("output", None, "JSON file to write the results to.")
 flags.DEFINE_bool("debug", False, "Show the stack trace of an error.")
@@ -224,8 +228,49 @@ def print_jacobian(results: dict) -> None:
         print("  ".join(f"{name} {value:.4g}" for name, value in results[side].items()), flush=True)
 
 
+def measure_sampling(size: Size, batch: int, *, steps: int) -> dict:
+    """Samples/s of a batch by Euler's method, and that of as many calls of its denoiser, in turns."""
+    model = UNet(size.features, size.num_blocks)
+    shape = (batch, size.side, size.side, 1)
+    key = jax.random.key(0)
+    denoiser = blind(bind(model, initialize(model, key, shape[1:])))
+    noisy, sigma = jax.random.normal(key, shape), jnp.ones(batch)
+    sampler = SAMPLERS["euler"](sigmas=schedules.karras(sigma_max=1.0, sigma_min=0.01, num_levels=steps))
+    draw = jax.jit(lambda denoiser, key: driver.sample(sampler, denoiser, key, shape, chunk=batch)[0])
+    call = jax.jit(lambda denoiser, noisy, sigma: denoiser(noisy, sigma))
+    samples, forward = [], []
+    jax.block_until_ready((draw(denoiser, key), call(denoiser, noisy, sigma)))
+    for _ in range(FLAGS.rounds):
+        forward.append(batch * rate(lambda: call(denoiser, noisy, sigma), FLAGS.seconds))
+        samples.append(batch * rate(lambda: draw(denoiser, key), FLAGS.seconds))
+    overheads = [1 - steps * s / f for s, f in zip(samples, forward, strict=True)]
+    return {
+        "steps": steps,
+        "forward_images_per_s": statistics.median(forward),
+        "samples_per_s": statistics.median(samples),
+        "overhead": statistics.median(overheads),  # share of the time that is not the denoiser's
+        "overheads": overheads,
+        "best_overhead": 1 - steps * max(samples) / max(forward),  # of the best rounds, on a machine that is shared
+    }
+
+
+def print_sampling(results: dict) -> None:
+    print(f"Samples by {FLAGS.steps} calls of the denoiser, and the share of the time that is not the denoiser's.")
+    for name in FLAGS.only or SIZES:
+        for batch in (1, 16, 64):
+            found = measure_sampling(SIZES[name], batch, steps=FLAGS.steps)
+            results[f"{name}, batch {batch}"] = found
+            shares = [100 * share for share in found["overheads"]]
+            print(f"{name:10} batch {batch:3}: {found['forward_images_per_s']:9.1f} images/s denoised, "
+                  f"{found['samples_per_s']:8.2f} samples/s, overhead {statistics.median(shares):.1f} % "
+                  f"({min(shares):.1f} to {max(shares):.1f}), of the best {100 * found['best_overhead']:.1f} %",
+                  flush=True)  # fmt: skip
+
+
 def main(argv: list[str]) -> None:
     command.refuse_arguments(argv)
+    if FLAGS.sampling and (FLAGS.jacobian or FLAGS.torch):
+        raise ValueError("--sampling measures neither --jacobian nor --torch; give one of the three")
     if (FLAGS.only or FLAGS.torch) and FLAGS.jacobian:
         raise ValueError("--only and --torch name what is trained, --jacobian measures none of it; give one of the two")
     if FLAGS.torch and importlib.util.find_spec("torch") is None:
@@ -238,6 +283,8 @@ def main(argv: list[str]) -> None:
     print("devices:", ", ".join(devices), "| versions:", *(f"{name} {value}" for name, value in versions.items()))
     if FLAGS.jacobian:
         print_jacobian(results)
+    elif FLAGS.sampling:
+        print_sampling(results)
     else:
         print_speeds(results)
     if FLAGS.output:

@@ -1,12 +1,14 @@
-"""Draws images from a trained network: of a run directory, shipped with gahr, or published.
+"""Draws images from a trained network, or restores one image of which little is known with the network as prior.
 
     python launch/sample.py runs/calpha-alpha=3 samples.png --number=64 --set=growing=true
     python launch/sample.py calpha3 samples.npz --sampler=heun --set=num_levels=40 --animate=path.gif
     python launch/sample.py weights.npz samples/ --size=64 --sampler=ddim --schedule=geometric --set=sigma_max=0.4
+    python launch/sample.py calpha3 restored.png --image=photo.jpg --measurement=random_pixels --set=fraction=0.2
 
-The output is a grid (NAME.png), a folder of pictures (NAME), or arrays as they are (NAME.npz). --set gives options of
-the sampler and of the schedule of its noise levels, image units; a wrong one says which there are. Stopped or killed,
-the same command goes on, and gives the same images. Image i does not depend on how many others there are.
+The network is a run directory, the name of one that comes with gahr, or a file of published weights. The output is a
+grid (NAME.png), a folder of pictures (NAME), or arrays as they are (NAME.npz). --set gives options of the sampler, of
+the schedule of its noise levels (image units) and of the measurement; a wrong one says which there are. Stopped or
+killed, the same command goes on, and gives the same images. Image i does not depend on how many others there are.
 """
 
 import os
@@ -54,6 +56,11 @@ _FIT = flags.DEFINE_integer(
     "fit", None, "Training images whose mean and covariance the start has beside the noise; 0 for the sampler's mean "
     "alone. Left out, 1000 for samplers that go through levels, where the images are known.", 0
 )  # fmt: skip
+_IMAGE = flags.DEFINE_string("image", None, "Image file to restore; it stands first in the output.")
+_MEASUREMENT = flags.DEFINE_string(
+    "measurement", None, "What is known of it: hole, random_pixels, block_means, low_pass, random_basis or nothing."
+)
+_SIGMA_OBSERVED = flags.DEFINE_float("sigma_observed", 0.0, "Level of the noise added to what is known.", 0.0)
 _DENOISE = flags.DEFINE_bool("denoise", True, "Denoise the images at the end.")
 _ANIMATE = flags.DEFINE_string("animate", None, "File of the path to the first 16: NAME.gif, or NAME.apng.")
 _CHUNK = flags.DEFINE_integer("chunk", 64, "Images drawn and kept at a time, at most.", 1)
@@ -74,6 +81,7 @@ def main(argv: list[str]) -> None:
         signal.signal(number, signal.default_int_handler)
     options = dict(run=_RUN.value, step=_STEP.value, number=_NUMBER.value, seed=_SEED.value, size=_SIZE.value)
     options |= dict(sampler=_SAMPLER.value, schedule=_SCHEDULE.value, given=_SET.value, fit=_FIT.value)
+    options |= dict(image=_IMAGE.value, measurement=_MEASUREMENT.value, sigma_observed=_SIGMA_OBSERVED.value)
     options |= dict(final_denoise=_DENOISE.value, animation=_ANIMATE.value, chunk=_CHUNK.value)
     try:
         with Progress(_PROGRESS.value) as progress:

@@ -16,6 +16,7 @@ def test_bad_commands_are_one_clear_line(unclear):
         ("--jacobian=missing.npz",): "missing.npz",
         ("--jacobian=missing.npz", "--only=tiny"): "--jacobian measures none of it",
         ("--only=tinny",): "tinny",
+        ("--sampling", "--jacobian=weights.npz"): "--sampling measures neither",
         ("tiny",): "unexpected argument 'tiny'",
     }
     assert not (found := unclear("benchmark", cases)), found
@@ -32,3 +33,15 @@ def test_the_jacobian_of_a_colour_network_is_measured(launch, tmp_path):
     one = 1e-3 * found["column_ms"]
     assert found["matrix_s"] == pytest.approx(one * 8 * 8 * 3)
     assert found["matrix_by_reach_s"] == pytest.approx(one * 7 * 7 * 3)
+
+
+def test_samples_are_measured_beside_the_calls_of_their_denoiser(launch, tmp_path):
+    options = ["--sampling", "--only=tiny", "--rounds=1", "--seconds=0", "--steps=2"]
+    done = launch("benchmark", *options, f"--output={tmp_path}/out.json")
+    assert done.returncode == 0, done.stderr
+    found = json.loads((tmp_path / "out.json").read_text())["sizes"]
+    assert list(found) == ["tiny, batch 1", "tiny, batch 16", "tiny, batch 64"]
+    for each in found.values():
+        expected = 1 - 2 * each["samples_per_s"] / each["forward_images_per_s"]
+        assert each["overhead"] == pytest.approx(expected)
+        assert each["samples_per_s"] > 0

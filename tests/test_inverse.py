@@ -39,16 +39,14 @@ def test_what_is_measured_is_an_orthonormal_part_of_the_image(name):
     images, others = jax.random.normal(KEY, (2, 3, *COLOUR))
     observed = measurement.measure(images)
     assert number is None or observed[0].size == number
-    again = measurement.measure(measurement.adjoint(observed))
-    np.testing.assert_allclose(again, observed, atol=2e-6)  # M^T M = I
-    projected = measurement.project(images)
-    np.testing.assert_allclose(measurement.project(projected), projected, atol=2e-6)
-    products = [
-        np.sum(np.asarray(a * b, np.float64)) for a, b in ((projected, others), (images, measurement.project(others)))
-    ]
-    assert products[0] == pytest.approx(products[1], abs=2e-5)
-    energy = float(jnp.sum(projected**2))
-    assert float(jnp.sum(observed**2)) == pytest.approx(energy, rel=1e-5)
+    norm = lambda array: float(np.linalg.norm(np.asarray(array, np.float64).ravel()))
+    again, projected = measurement.measure(measurement.adjoint(observed)), measurement.project(images)
+    assert norm(again - observed) <= 1e-6 * norm(images)  # M^T M = I
+    assert norm(measurement.project(projected) - projected) <= 1e-6 * norm(images)
+    pairs = (projected, others), (images, measurement.project(others))
+    inner, other = (np.vdot(*(np.asarray(array, np.float64) for array in pair)) for pair in pairs)
+    assert abs(inner - other) <= 1e-6 * norm(images) * norm(others)
+    assert norm(observed) == pytest.approx(norm(projected), rel=1e-6)
     np.testing.assert_allclose(measurement.measure(images[1]), observed[1], atol=1e-6)  # any leading axes
 
 
@@ -103,6 +101,17 @@ def test_pieces_compile_once_for_measurements_of_one_kind():
     one, compiled, other = solved(0), len(traced), solved(1)
     assert len(traced) == compiled > 0
     assert not np.allclose(one, other)
+
+
+def test_the_start_has_what_was_observed_in_place_of_the_mean():
+    known = measurements.random_pixels(KEY, SHAPE, fraction=0.5)
+    observed = jax.random.uniform(KEY, (2, 32))
+    sampler = blind.sampler(mean=0.3, sigma_start=1e-6, sigma_stop=1e-7)
+    images = inverse.constrain(sampler, known, observed, mean=0.3).init(jax.random.split(KEY), SHAPE).images
+    np.testing.assert_allclose(known.measure(images), observed, atol=1e-5)
+    np.testing.assert_allclose(
+        images - known.project(images), 0.3 * (1 - known.project(jnp.ones(images.shape))), atol=1e-5
+    )
 
 
 def test_with_everything_measured_the_solver_returns_the_image():
@@ -209,6 +218,15 @@ def test_plug_and_play_ends_at_the_minimum_of_its_two_terms():
         expected = 0.5 + weight * (observed - 0.5) / (1 - (1 - weight) * gain)
         np.testing.assert_allclose(known.measure(found), expected, atol=1e-3)
         np.testing.assert_allclose((found - known.project(found)).max(), 0.5, atol=1e-3)
+
+
+def test_plug_and_play_goes_on_from_what_it_is_given():
+    told = analytic.gaussian(jnp.full(SHAPE, 0.5), jnp.full(64, 0.3), jnp.eye(64).reshape(64, *SHAPE))
+    known, begin = measurements.random_pixels(KEY, SHAPE, fraction=0.5), jax.random.uniform(KEY, (2, *SHAPE))
+    options = dict(sigmas=np.array([0.5, 0.2]), start=begin)
+    found = restoration.plug_and_play(told, known, jnp.zeros((2, 32)), **options)
+    expected = 0.5 + 0.3 / 0.55 * 0.3 / 0.34 * (begin - 0.5)
+    np.testing.assert_allclose(found, expected - known.project(expected), atol=1e-6)
 
 
 def test_guidance_is_an_ancestral_step_less_the_gradient_in_their_unit():

@@ -60,3 +60,15 @@ def test_edges_have_kurtosis_and_gaussian_fields_of_any_spectrum_have_none():
     np.testing.assert_allclose(metrics.edge_kurtosis(jnp.asarray(step)), [0, 14.2], rtol=1e-5)
     turned = jnp.asarray(step).swapaxes(1, 2)
     np.testing.assert_allclose(metrics.edge_kurtosis(turned), [0, 14.2], rtol=1e-5)
+
+
+def test_ssim_is_one_for_equal_images_and_the_closed_forms_of_constants_and_of_contrast():
+    clean = jax.random.uniform(jax.random.key(0), (2, 20, 24, 3))
+    np.testing.assert_allclose(metrics.ssim(clean, clean), [1, 1], atol=1e-6)
+    flat = jnp.full((16, 16, 1), 0.6)
+    expected = (2 * 0.6 * 0.3 + 1e-4) / (0.36 + 0.09 + 1e-4)
+    assert metrics.ssim(flat, flat / 2) == pytest.approx(expected, rel=1e-4)
+    noise = 10 * jax.random.normal(jax.random.key(1), (40, 40, 1))  # so large that the constants do not count
+    assert metrics.ssim(1e3 + noise, 1e3 - noise) == pytest.approx(-1, abs=0.01)
+    half = metrics.ssim(1e3 + noise, 1e3 + 0.5 * noise)
+    assert half == pytest.approx(2 * 0.5 / (1 + 0.25), rel=0.02)

@@ -2,6 +2,8 @@
 
 import re
 
+import jax
+import jax.numpy as jnp
 import mutations
 import numpy as np
 from conftest import ROOT, get_config
@@ -18,8 +20,12 @@ def test_the_mistakes_to_plant_are_still_in_the_tree():
     assert not mutations.stale(), mutations.stale()
 
 
+def examples():
+    return re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
+
+
 def test_the_example_of_the_readme_measures_on_images_the_network_has_not_seen(tmp_path):
-    (example,) = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
+    example, _ = examples()
     lines = [line for line in example.splitlines() if re.match(r"import|from|keys =|clean =", line)]
     names = {}
     exec("\n".join(lines), names)
@@ -28,3 +34,11 @@ def test_the_example_of_the_readme_measures_on_images_the_network_has_not_seen(t
     clean = np.asarray(names["clean"])
     assert clean.shape == training.shape
     assert not np.any(np.all(np.isclose(clean[:, None], training[None], atol=1e-3), (2, 3, 4)))
+
+
+def test_the_example_of_samples_runs(capsys):
+    _, example = examples()
+    given = dict(jax=jax, clean=jnp.full((1, 32, 32, 1), 0.6), denoiser=lambda noisy: 0.5 + 0.5 * jnp.tanh(noisy - 0.5))
+    exec(example, given)
+    assert np.isfinite(given["samples"]).all()
+    assert float(capsys.readouterr().out.split()[-1]) > 20

@@ -1,5 +1,6 @@
 """The command that draws images: what it draws, what it writes, how it goes on, and what it says of bad requests."""
 
+import functools
 import json
 
 import jax
@@ -9,13 +10,13 @@ from conftest import Told, get_config
 from PIL import Image
 from safetensors.numpy import save_file
 
-from gahr import models
+from gahr import metrics, models
 from gahr.denoiser import bind, bind_told
 from gahr.experiment import build, choice, pictures, sampling, source
 from gahr.experiment.progress import Progress
 from gahr.models import published
 from gahr.models.stored import export_arrays
-from gahr.sampling import blind, driver, heun, schedules
+from gahr.sampling import blind, driver, heun, inverse, measurements, schedules
 
 
 class Stop(Exception):
@@ -128,6 +129,29 @@ def test_frames_after_a_stop_show_the_sample(tmp_path):
     assert seen[-1] == [153] * 4
 
 
+def test_a_restored_image_is_that_of_solve_with_what_was_measured(weights, trained, launch, tmp_path):
+    image = np.round(255 * np.linspace(0, 1, 256).reshape(16, 16)).astype(np.uint8)
+    Image.fromarray(image).save(tmp_path / "image.png")
+    options = [f"--image={tmp_path}/image.png", "--measurement=hole", "--set=side=6", "--set=centre=4,9"]
+    options += ["--set=beta=0.5", "--set=sigma_stop=0.1", "--number=2"]
+    for out in ("out.npz", "out.png"):
+        done = launch("sample", weights, tmp_path / out, *options)
+        assert done.returncode == 0, done.stderr
+    found = np.load(tmp_path / "out.npz")
+    measurement = measurements.hole((16, 16, 1), side=6, centre=(4, 9))
+    observed = measurement.measure(np.stack([image[..., None] / np.float32(255)] * 2))
+    key, how = jax.random.key(0), dict(beta=0.5, sigma_stop=0.1)
+    expected, trace = jax.jit(functools.partial(inverse.solve, bind(*trained), **how))(key, measurement, observed)
+    np.testing.assert_allclose(found["images"], expected, atol=1e-4)
+    np.testing.assert_array_equal(found["steps"], trace.steps)
+    np.testing.assert_array_equal(np.round(255 * found["clean"][..., 0]), image)
+    assert np.all(found["pseudo_inverse"][1:7, 6:12] == 0)
+    assert np.abs(found["images"][:, 0] - found["clean"][0]).max() < 1e-5  # as measured
+    first = float(metrics.psnr(found["clean"], found["pseudo_inverse"]))
+    assert f"PSNR in dB: pseudo-inverse {first:.2f}, one sample" in done.stdout
+    assert np.array_equal(np.asarray(Image.open(tmp_path / "out.png"))[:16, :16], image)
+
+
 def test_networks_that_are_told_have_every_sampler_but_the_blind(monkeypatch):
     monkeypatch.setitem(models.MODELS, "told", Told)
     told = source.Source(Told(), {"params": {"variance": np.float32(1)}}, None, 0)
@@ -171,6 +195,16 @@ def test_bad_requests_are_one_clear_line_before_any_work(weights, trained, uncle
         (weights, out, "--set=beta=2"): "beta must be above 0 and at most 1",
         (weights, out, "--sampler=langevin"): "the sampler langevin needs --set=sigma=VALUE",
         (weights, out, "--size=10"): "10",
+        (weights, out, "--image=missing.png"): "--image and --measurement belong together",
+        (weights, out, "--image=missing.png", "--measurement=low_pass"): "missing.png cannot be read as an image",
+        (weights, out, "--image=missing.png", "--measurement=hole"): "the measurement hole needs --set=side=VALUE",
+        (
+            weights,
+            out,
+            "--image=x.png",
+            "--measurement=lowpass",
+        ): "unknown measurement 'lowpass'; did you mean low_pass?",
+        (weights, out, "--sigma_observed=0.1"): "--sigma_observed belongs to --image",
         (foreign, out): "--size is needed",
         (foreign, out, "--size=16", "--fit=10"): "--fit needs training images",
     }

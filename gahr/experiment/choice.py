@@ -1,12 +1,14 @@
-"""A sampler by names and words, as a command line gives them."""
+"""A sampler, and what is measured, by names and words, as a command line gives them."""
 
 import inspect
 from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from gahr.experiment.source import Source
 from gahr.names import pick, require
-from gahr.sampling import SAMPLERS
+from gahr.sampling import SAMPLERS, inverse
+from gahr.sampling.measurements import MEASUREMENTS
 from gahr.sampling.sampler import Sampler
 from gahr.sampling.schedules import SCHEDULES
 from gahr.studies.twins.analysis import expected_steps
@@ -14,7 +16,7 @@ from gahr.types import Array, is_told
 
 BLIND = "blind"  # the sampler of networks that are not told sigma; all the others tell
 _SCHEDULE = {"annealed_langevin": "geometric", "ddpm": "ddpm", "ddim": "ddpm"}  # sampler -> its publication's
-_KINDS = {float | Array: float, Array: tuple}
+_KINDS = {float | Array: float, Array: tuple, tuple[int, int] | None: tuple}
 _WORDS = {int: "a whole number", float: "a number", bool: "true or false", tuple: "numbers joined by commas"}
 
 
@@ -25,6 +27,8 @@ class Choice(NamedTuple):
     schedule: str | None  # None where it goes through no levels, or through given ones
     options: Mapping[str, Any]  # of the sampler, but for those of the start
     levels: Mapping[str, Any]  # of the schedule
+    measurement: str | None = None  # None where samples have to fit nothing
+    measured: Mapping[str, Any] = MappingProxyType({})  # options of the measurement
 
     def sampler(self, **start: Array) -> Sampler:
         """The sampler, with options of the start such as `start_of` gives."""
@@ -42,13 +46,21 @@ class Choice(NamedTuple):
         return expected_steps(*(get[name] for name in named))
 
     def __str__(self) -> str:
-        given = {**self.options, **self.levels}
-        words = ", ".join(f"{name}={value}" for name, value in given.items())
-        return " ".join(filter(None, (self.name, self.schedule, f"({words})" if words else "")))
+        words = ", ".join(f"{name}={value}" for name, value in {**self.options, **self.levels}.items())
+        fitted = ", ".join(f"{name}={value}" for name, value in self.measured.items())
+        parts = [self.name, self.schedule, f"({words})" if words else ""]
+        if self.measurement:
+            parts += [f"from {self.measurement}", f"({fitted})" if fitted else ""]
+        return " ".join(filter(None, parts))
 
 
 def choose(
-    source: Source, *, name: str | None = None, schedule: str | None = None, given: Sequence[str] = ()
+    source: Source,
+    *,
+    name: str | None = None,
+    schedule: str | None = None,
+    measurement: str | None = None,
+    given: Sequence[str] = (),
 ) -> Choice:
     """Sampler by names and words.
 
@@ -56,8 +68,9 @@ def choose(
       source: network. That of one that is not told sigma may have any sampler, one that is told all but the blind.
       name: of `SAMPLERS`; None for the blind one, or heun for a network that is told sigma.
       schedule: of `SCHEDULES`; None for the one of the sampler's publication.
-      given: "option=value" each, of the sampler or the schedule; sigmas=1,0.1,0 gives levels in place of a schedule.
-        A sigma_max left out is that of training, where it is known.
+      measurement: of `MEASUREMENTS`; with one, options of the blind sampler left out are those of `inverse.solve`.
+      given: "option=value" each, of sampler, schedule or measurement; sigmas=1,0.1,0 gives levels in place of a
+        schedule. A sigma_max left out is that of training, where it is known.
 
     Raises:
       ValueError: an unknown name, a value that cannot be read, or one that cannot be meant.
@@ -75,16 +88,24 @@ def choose(
         raise ValueError(f"--schedule has no use, since the sampler {name} {why}")
     schedule = (schedule or _SCHEDULE.get(name, "karras")) if leveled else None
     of_levels = _parameters(pick("schedule", SCHEDULES, schedule)) if leveled else {}
-    both = of_levels | own
-    values = {option: _value(option, text, pick("option", both, option)) for option, text in texts.items()}
+    of_measurement = _parameters(pick("measurement", MEASUREMENTS, measurement)) if measurement else {}
+    known = of_levels | of_measurement | own
+    values = {option: _value(option, text, pick("option", known, option)) for option, text in texts.items()}
     for option, parameter in own.items():
         if parameter.default is parameter.empty and option not in values and option != "sigmas":
             raise ValueError(f"the sampler {name} needs --set={option}=VALUE")
-    levels = {option: value for option, value in values.items() if option not in own}
+    split = lambda names: {option: value for option, value in values.items() if option in names}
+    options, levels, measured = split(own), split(of_levels.keys() - own.keys()), split(of_measurement)
+    if measurement and name == BLIND:
+        solve = _parameters(inverse.solve)
+        options = {option: solve[option].default for option in own if option in solve} | options
+    for option, parameter in of_measurement.items():
+        if parameter.default is parameter.empty and option not in values:
+            raise ValueError(f"the measurement {measurement} needs --set={option}=VALUE")
     trained = (source.section or {}).get("objective", {}).get("sigma_max")
     if trained and "sigma_max" in of_levels:
         levels = {"sigma_max": trained} | levels
-    choice = Choice(name, schedule, {option: value for option, value in values.items() if option in own}, levels)
+    choice = Choice(name, schedule, options, levels, measurement, measured)
     choice.sampler()  # refuses what cannot be meant
     return choice
 
@@ -113,7 +134,7 @@ def _value(option: str, text: str, parameter: inspect.Parameter) -> Any:
         if kind is bool:
             return {"true": True, "false": False}[text.lower()]
         if kind is tuple:
-            return tuple(float(number) for number in text.split(","))
+            return tuple(int(number) if number.strip().isdigit() else float(number) for number in text.split(","))
         return kind(text)
     except (KeyError, ValueError):
         raise ValueError(f"{option} must be {_WORDS[kind]}, got {text!r}") from None

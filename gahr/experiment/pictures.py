@@ -1,6 +1,7 @@
 """Samples as files: a grid of pictures, one picture each, arrays, and an animation."""
 
 import math
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -23,24 +24,26 @@ def kind_of(out: Path) -> str:
     return kinds[out.suffix]
 
 
-def write(out: Path, images: np.ndarray, **arrays: np.ndarray) -> None:
-    """Images (N, H, W, C) as the name says, see `kind_of`: pictures clipped to [0, 1], arrays with the others as given.
+def write(out: Path, images: np.ndarray, *, first: Mapping[str, np.ndarray], **arrays: np.ndarray) -> None:
+    """Images (N, H, W, C) as the name says, see `kind_of`: pictures clipped to [0, 1], or arrays.
+
+    Before them stand the images of `first`, (H, W, C) by name: in the grid, as pictures or as arrays of their names.
 
     Raises:
       ValueError: an unknown ending, or images of neither one nor three channels that are to be pictures.
     """
     kind = kind_of(out)
     if kind == "arrays":
-        storage.write_whole(out, lambda content: np.savez(content, images=images, **arrays))
+        storage.write_whole(out, lambda content: np.savez(content, images=images, **first, **arrays))
     elif kind == "grid":
-        picture = _picture(grid(images))
+        picture = _picture(grid(np.stack([*first.values(), *images])))
         storage.write_whole(out, lambda content: picture.save(content, "PNG"))
     else:
         out.mkdir(parents=True, exist_ok=True)
-        for i, image in enumerate(images):
+        numbered = {f"{i:0{len(str(len(images) - 1))}d}": image for i, image in enumerate(images)}
+        for name, image in {**first, **numbered}.items():
             picture = _picture(image)
-            name = out / f"{i:0{len(str(len(images) - 1))}d}.png"
-            storage.write_whole(name, lambda content, picture=picture: picture.save(content, "PNG"))
+            storage.write_whole(out / f"{name}.png", lambda content, picture=picture: picture.save(content, "PNG"))
 
 
 def grid(images: np.ndarray) -> np.ndarray:

@@ -13,6 +13,7 @@ import numpy as np
 from gahr.denoiser import bind_told
 from gahr.experiment import hosts, pictures, storage
 from gahr.experiment.choice import BLIND, Choice, choose
+from gahr.experiment.problem import Problem, problem_of
 from gahr.experiment.source import Source, shape_of, source_of, start_of
 from gahr.names import require_whole
 from gahr.sampling import driver
@@ -37,6 +38,9 @@ def draw_to(
     schedule: str | None = None,
     given: Sequence[str] = (),
     fit: int | None = None,
+    image: Path | None = None,
+    measurement: str | None = None,
+    sigma_observed: float = 0.0,
     final_denoise: bool = True,
     animation: str | None = None,
     chunk: int = 64,
@@ -48,7 +52,8 @@ def draw_to(
       name, run, step: network, as `gahr.experiment.source.source_of`.
       out, animation: files, as `gahr.experiment.pictures.write` and `animate`.
       size: as `gahr.experiment.source.shape_of`.
-      sampler, schedule, given: as `gahr.experiment.choice.choose`.
+      image, sigma_observed: an image to restore, as `gahr.experiment.problem.problem_of`.
+      sampler, schedule, measurement, given: as `gahr.experiment.choice.choose`.
       fit: as `draw`; None for 1000 where the sampler goes through levels and the images are known.
       number, seed, final_denoise, chunk, progress: as `draw`.
 
@@ -62,25 +67,38 @@ def draw_to(
     for file in filter(None, (out, animation and Path(animation))):
         if file.exists():
             raise ValueError(f"{file} exists; give another name, or remove it")
+    if (image is None) != (measurement is None):
+        raise ValueError("--image and --measurement belong together: of what, and how much of it, is known")
+    if image is None and sigma_observed:
+        raise ValueError("--sigma_observed belongs to --image")
     pictures.kind_of(out)
     if animation:
         pictures.format_of(Path(animation))
     source = source_of(name, run=run, step=step)
-    choice = choose(source, name=sampler, schedule=schedule, given=given)
+    choice = choose(source, name=sampler, schedule=schedule, measurement=measurement, given=given)
     shape = shape_of(source, size=size)
+    problem = None
+    if image is not None:
+        how = dict(size=shape[0], channels=shape[2], seed=seed, sigma_observed=sigma_observed)
+        problem = problem_of(image, measurement, choice.measured, **how)
     if fit is None:
         fit = _FIT if choice.schedule and source.section is not None and "mean" not in choice.options else 0
     options = dict(number=number, shape=shape, seed=seed, fit=fit, final_denoise=final_denoise, chunk=chunk)
     sharding = hosts.spread() if jax.device_count() > 1 else None
-    drawn = draw(source, choice, out, **options, moving=bool(animation), sharding=sharding, progress=progress)
-    pictures.write(out, drawn.images, steps=drawn.steps, diverged=drawn.diverged, seed=seed, sampler=str(choice))
+    options |= dict(problem=problem, moving=bool(animation), sharding=sharding, progress=progress)
+    drawn = draw(source, choice, out, **options)
+    first = {} if problem is None else dict(clean=problem.clean, pseudo_inverse=problem.pseudo_inverse())
+    arrays = dict(steps=drawn.steps, diverged=drawn.diverged, seed=seed, sampler=str(choice))
+    pictures.write(out, drawn.images, first=first, **arrays)
     if animation:
         moving = drawn.images[: drawn.frames.shape[1]]
         pictures.animate(Path(animation), drawn.frames[:, : len(moving)], drawn.denoised[:, : len(moving)], moving)
     finish(out)
     lost = drawn.steps[drawn.diverged]
     lost = f"; {len(lost)} diverged, the first at step {lost.min()}" if len(lost) else ""
-    return f"{out}: {number} images {shape[0]}x{shape[1]} by {choice}, {drawn.steps.max()} steps{lost}"
+    return f"{out}: {number} images {shape[0]}x{shape[1]} by {choice}, {drawn.steps.max()} steps{lost}" + (
+        "" if problem is None else f"; {problem.words(drawn.images)}"
+    )
 
 
 class Drawn(NamedTuple):
@@ -100,6 +118,7 @@ def draw(
     shape: tuple[int, int, int],
     seed: int = 0,
     fit: int = 0,
+    problem: Problem | None = None,
     final_denoise: bool = True,
     moving: bool = False,
     chunk: int = 64,
@@ -117,6 +136,7 @@ def draw(
       number, shape: N samples (H, W, C).
       seed: of the samples.
       fit: training images whose mean and covariance the start has (`start_of`); 0 for noise about the sampler's mean.
+      problem: what the samples have to fit.
       final_denoise: return D(y).
       moving: keep frames of the first samples.
       chunk: samples in a part, at most.
@@ -136,12 +156,16 @@ def draw(
     chunk = -(-number // parts)  # all of one size, which compile once
     settings = dict(
         network=_digest(source.variables), model=str(source.model), sampler=choice._asdict(), number=number,
-        shape=shape, seed=seed, fit=fit, final_denoise=final_denoise, moving=moving, chunk=chunk,
+        problem=_digest(problem), shape=shape, seed=seed, fit=fit, final_denoise=final_denoise, moving=moving,
+        chunk=chunk,
     )  # fmt: skip
     start, folder = start_of(source, fit) if fit else {}, _folder(out)
     with storage.alone(folder, otherwise=f"another process draws {out}; wait for it, or give another name"):
         _keep_if_same(folder, json.dumps(settings, default=float))
         sampler, steps = choice.sampler(**start), choice.steps()
+        if problem is not None:
+            mean = (start or choice.options).get("mean", 0.5)
+            sampler = problem.constrain(sampler, chunk, mean=mean)
         denoiser = source.denoiser if choice.name == BLIND else bind_told(source.model, source.variables)
         options = dict(final_denoise=final_denoise, chunk=chunk, sharding=sharding, piece=_PIECE)
         found = []
@@ -188,9 +212,9 @@ def _keep_if_same(folder: Path, settings: str) -> None:
         storage.write_whole(file, lambda content: content.write(settings.encode()))
 
 
-def _digest(variables: PyTree) -> str:
+def _digest(tree: PyTree) -> str:
     content = hashlib.sha256()
-    for leaf in jax.tree.leaves(variables):
+    for leaf in jax.tree.leaves(tree):
         content.update(np.asarray(leaf).tobytes())
     return content.hexdigest()
 

@@ -35,7 +35,7 @@ def sampler(
     """
     require_positive(sigma=sigma, step_size=step_size)
     require_whole("num_steps", num_steps)
-    levels = jnp.full(num_steps + 1, sigma)
+    levels = jnp.full(num_steps + 1, sigma, jnp.float32)
     return scheduled.sampler(with_options(rule, step_size=step_size), levels, mean=mean, factor=factor)
 
 

@@ -59,11 +59,10 @@ def hole(shape: Shape, *, side: int, centre: tuple[int, int] | None = None) -> M
     """All values but those of a square of `side` pixels about `centre`, row and column; the middle where None."""
     height, width, _ = shape
     require_whole("side", side, most=min(height, width))
-    row, column = (height // 2, width // 2) if centre is None else centre
+    middle = (height // 2, width // 2) if centre is None else centre
+    rows, columns = (slice(max(0, number - side // 2), number - side // 2 + side) for number in middle)
     mask = np.ones(shape, bool)
-    mask[max(0, row - side // 2) : row - side // 2 + side, max(0, column - side // 2) : column - side // 2 + side] = (
-        False
-    )
+    mask[rows, columns] = False
     return pixels(mask)
 
 
@@ -159,6 +158,16 @@ def deblurring(shape: Shape, *, kernel: np.ndarray, threshold: float = 0.1) -> t
     measurement = frequencies(np.broadcast_to(kept[..., None], shape))
     gains = np.where(kept, 1 / np.where(kept, spectrum, 1), 0)[..., None]
     return measurement, Partial(_sharpened, measurement.measure, jnp.asarray(gains, jnp.complex64))
+
+
+MEASUREMENTS = {  # name -> function of (H, W, C) and options, of those that draw also of a key before them
+    "nothing": nothing,
+    "hole": hole,
+    "random_pixels": random_pixels,
+    "block_means": block_means,
+    "low_pass": low_pass,
+    "random_basis": random_basis,
+}
 
 
 def _number(shape: Shape, fraction: float) -> int:

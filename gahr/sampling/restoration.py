@@ -51,6 +51,7 @@ def plug_and_play(
     sigma_observed: float = 0.0,
     strength: float = 0.23,
     mean: float | Array = 0.5,
+    start: Array | None = None,
 ) -> Array:
     """Half-quadratic splitting with a denoiser: Zhang et al. (2021), arXiv:2008.13751, algorithm 1. Deterministic.
 
@@ -63,6 +64,8 @@ def plug_and_play(
       sigmas: levels (L,) that fall, all positive, image units.
       strength: positive; 0.23 is theirs.
       mean: m of the start M c + m - P m.
+      start: images (N, H, W, C) in place of m, such as those of `wiener`: from a few single pixels in grey, a denoiser
+        that is not told sigma takes the pixels for noise, and hardly moves.
 
     Returns:
       The last z, (N, H, W, C).
@@ -78,7 +81,8 @@ def plug_and_play(
         return fit(noise_denoiser(images, jnp.full(len(images), sigma)), sigma), None
 
     levels = check_levels(sigmas, zero=False)
-    return lax.scan(turn, fit(jnp.broadcast_to(mean, known.shape), levels[0]), levels)[0]
+    begin = jnp.broadcast_to(mean, known.shape) if start is None else start
+    return lax.scan(turn, fit(begin, levels[0]), levels)[0]
 
 
 def guided(

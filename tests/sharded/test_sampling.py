@@ -7,10 +7,11 @@ import pytest
 from conftest import over, with_unit_gains
 
 from gahr.denoiser import bind
+from gahr.denoiser import blind as blind_denoiser
 from gahr.experiment.progress import Progress
 from gahr.models.bfcnn import BFCNN
 from gahr.models.layers import initialize
-from gahr.sampling import blind, driver
+from gahr.sampling import SAMPLERS, blind, driver, inverse, measurements, schedules
 
 
 def sample(denoiser, shape, devices=None, **options):
@@ -28,6 +29,20 @@ def test_samples_do_not_depend_on_the_number_of_devices_and_are_on_all_of_them(d
     found = sample(flat, (12, 8, 8, 1), devices, frame_every=7)
     assert all(leaf.sharding.is_fully_replicated and len(leaf.devices()) == devices for leaf in jax.tree.leaves(found))
     jax.tree.map(np.testing.assert_array_equal, found, sample(flat, (12, 8, 8, 1), frame_every=7))
+
+
+@pytest.mark.parametrize("constrained", [False, True])
+def test_samplers_with_levels_constrained_or_not_do_not_depend_on_the_number_of_devices(constrained):
+    sampler = SAMPLERS["multistep"](sigmas=schedules.karras(sigma_max=1.0, num_levels=4))
+    if constrained:
+        known = measurements.low_pass((8, 8, 1), fraction=0.3)
+        observed = known.measure(jax.random.uniform(jax.random.key(1), (12, 8, 8, 1)))
+        sampler = inverse.constrain(sampler, known, observed)
+    one, many = (
+        driver.sample(sampler, blind_denoiser(flat), jax.random.key(0), (12, 8, 8, 1), chunk=8, **where)
+        for where in ({}, dict(sharding=over(8), progress=Progress()))
+    )
+    jax.tree.map(lambda found, expected: np.testing.assert_allclose(found, expected, atol=1e-6), many, one)
 
 
 @pytest.mark.parametrize("devices", [2, 8])
