@@ -71,6 +71,16 @@ MUTATIONS = {  # file of gahr, and the tests that must find a mistake in it -> w
             "(key, first + jnp.arange(rows) % chunk)",
         ),
     },
+    ("sampling/edm.py", "test_scheduled_samplers.py"): {
+        "the last level has noise added, which no step removes": ("gains.at[-1].set(0.0)", "gains"),
+        "the start has less noise than its level": ("jnp.hypot(levels[0], noise[0])", "levels[0]"),
+    },
+    ("sampling/reverse_diffusion.py", "test_scheduled_samplers.py"): {
+        "a step to 0 adds noise": ("jnp.where(now.after > 0, noise, 0)", "noise"),
+    },
+    ("sampling/inverse.py", "test_inverse.py"): {
+        "the start ignores what was observed": ("inner.images + moved", "inner.images"),
+    },
     ("experiment/loop.py", "test_pipeline.py"): {
         "no checkpoint is written before the end": ("leave or step == next_save", "leave"),
     },
