@@ -29,7 +29,10 @@ MUTATIONS = {  # file of gahr, and the tests that must find a mistake in it -> w
         "the null that is linear is fitted to test images": ("images(run.subset, num_fit", 'images("test", num_fit'),
     },
     ("classical/analytic.py", "test_analytic.py"): {
-        "images held out are among those that vectors are fitted to": ("_principal(rows[~held])", "_principal(rows)"),
+        "images held out are among those that vectors are fitted to": (
+            "_principal(rows[~held], rank)",
+            "_principal(rows, rank)",
+        ),
     },
     ("studies/shuffled.py", "test_basis_studies.py"): {
         "shuffled fits the linear denoiser to test images": ("images(run.subset, num_fit", 'images("test", num_fit'),

@@ -16,10 +16,10 @@ from gahr.analysis.transition import Interval
 from gahr.denoiser import blind
 from gahr.experiment import report
 from gahr.experiment.progress import Progress
+from gahr.sampling.blind import expected_steps
 from gahr.studies import transition, twins
 from gahr.studies.shared.families import estimate, families, nearest_size, over_repeats, repeats
 from gahr.studies.shared.study import Run
-from gahr.studies.twins.analysis import expected_steps
 
 SIZE = 8
 KEY = jax.random.key(0)
@@ -262,7 +262,7 @@ def test_figures_show_each_quantity_and_kind_once_and_name_them_outside_the_axes
 
 def test_steps_follow_the_published_recursion():
     for stop, growing, steps in [(0.05, False, 2995), (0.05, True, 97), (0.01, True, 127)]:
-        assert expected_steps(1.0, stop, 0.01, 0.1, growing) == steps
+        assert expected_steps(1.0, stop, 0.01, 0.1, growing=growing) == steps
 
 
 def test_samples_are_not_drawn_from_networks_that_are_told_sigma(runs):

@@ -8,10 +8,10 @@ from typing import Any, NamedTuple
 from gahr.experiment.source import Source
 from gahr.names import pick, require
 from gahr.sampling import SAMPLERS, inverse
+from gahr.sampling.blind import expected_steps
 from gahr.sampling.measurements import MEASUREMENTS
 from gahr.sampling.sampler import Sampler
 from gahr.sampling.schedules import SCHEDULES
-from gahr.studies.twins.analysis import expected_steps
 from gahr.types import Array, is_told
 
 BLIND = "blind"  # the sampler of networks that are not told sigma; all the others tell
@@ -42,8 +42,8 @@ class Choice(NamedTuple):
         if self.name != BLIND:
             return self.sampler().num_steps or 1
         get = {name: p.default for name, p in _parameters(SAMPLERS[BLIND]).items()} | dict(self.options)
-        named = ("sigma_start", "sigma_stop", "step_size", "beta", "growing")
-        return expected_steps(*(get[name] for name in named))
+        named = ("sigma_start", "sigma_stop", "step_size", "beta")
+        return expected_steps(*(get[name] for name in named), growing=get["growing"])
 
     def __str__(self) -> str:
         words = ", ".join(f"{name}={value}" for name, value in {**self.options, **self.levels}.items())

@@ -56,6 +56,17 @@ def sampler(
     return Sampler(with_options(_init, sigma_start=sigma_start, mean=mean, factor=factor), with_options(_step, **step))
 
 
+def expected_steps(
+    sigma_start: float, sigma_stop: float, step_size: float, beta: float, *, growing: bool = False
+) -> int:
+    """Steps of `sampler` where the denoiser removes exactly the noise, so that sigma falls by 1 - beta h_t."""
+    sigma, t = sigma_start, 0
+    while sigma > sigma_stop:
+        sigma *= 1 - beta * (step_size * (t + 1) / (1 + step_size * t) if growing else step_size)
+        t += 1
+    return t
+
+
 def ascend(
     denoiser: Denoiser,
     key: Key,

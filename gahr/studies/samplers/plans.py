@@ -6,9 +6,9 @@ import numpy as np
 
 from gahr.names import pick, require
 from gahr.sampling import SAMPLERS
+from gahr.sampling.blind import expected_steps
 from gahr.sampling.sampler import Sampler
 from gahr.sampling.schedules import geometric, karras
-from gahr.studies.twins.analysis import expected_steps
 from gahr.types import Array
 
 BLIND = "blind"
@@ -67,6 +67,6 @@ def _step_size(steps: int, sigma_max: float, sigma_min: float) -> float:
     low, high = np.log(1e-4), np.log(0.9)
     for _ in range(30):
         middle = (low + high) / 2
-        too_many = expected_steps(sigma_max, sigma_min, float(np.exp(middle)), _BETA, True) > steps
+        too_many = expected_steps(sigma_max, sigma_min, float(np.exp(middle)), _BETA, growing=True) > steps
         low, high = (middle, high) if too_many else (low, middle)
     return float(np.exp(high))

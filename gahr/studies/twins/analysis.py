@@ -84,7 +84,7 @@ def analyze(
         if told:
             raise ValueError(f"samples are drawn from networks that are not told sigma; told are {', '.join(told)}")
         found, arrays = families(runs)
-        arrays["expected_steps"] = expected_steps(1.0, sigma_stop, step_size, beta, growing)
+        arrays["expected_steps"] = blind.expected_steps(1.0, sigma_stop, step_size, beta, growing=growing)
         for family, pairs in found.items():
             rows, shown, largest = [], family == list(found)[-1], max(pairs)
             test = pairs[largest][0].images("test", _NUM_TEST)
@@ -121,15 +121,6 @@ def analyze(
         return {quantity: np.asarray(value) for quantity, value in arrays.items()}
 
     return analysis
-
-
-def expected_steps(sigma_start: float, sigma_stop: float, step_size: float, beta: float, growing: bool) -> int:
-    """Steps where the denoiser removes exactly the noise: sigma falls by 1 - beta h_t."""
-    sigma, t = sigma_start, 0
-    while sigma > sigma_stop:
-        sigma *= 1 - beta * (step_size * (t + 1) / (1 + step_size * t) if growing else step_size)
-        t += 1
-    return t
 
 
 def _of_nulls(pair: tuple[Run, Run], draw: Callable, family: str) -> dict[str, list[Array]]:
