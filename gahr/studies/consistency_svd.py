@@ -186,6 +186,8 @@ def draw(arrays: Arrays, *, title: str = ""):
         figure.suptitle(title)
         above, middle, below = figure.subfigures(3, 1, height_ratios=(5.4, 0.75, 2.4))
         panels = above.subplots(10, 10)
+        for axes in panels.flat:
+            axes.set_axis_off()  # small images have fewer vectors
         above.suptitle("Left singular vectors 1 to 100 of the consistency model, with singular values", fontsize=8)
         shown = zip(panels.flat, arrays["student/shown"], arrays["student/singular_values"][0], strict=False)
         for axes, vector, value in shown:

@@ -286,7 +286,11 @@ def _draw_gains(gains, kept, arrays: Arrays) -> None:
     line = np.array([predicted.min(), predicted.max()])
     gains.plot(line, line, color="black", lw=0.8, label="Gaussian images")
     gains.set(
-        xscale="log", yscale="log", xlabel=r"$\sqrt{S / (S + \sigma^2)}$", ylabel="gain", title="Size of the answer"
+        xscale="log",
+        yscale="log",
+        xlabel=r"$\sqrt{S / (S + \sigma^2)}$, of Gaussian images",
+        ylabel="gain",
+        title="Size of the answer",
     )
     lines = {"sine 1,1": "-", "sine 4,3": "-", "sine 6,6": "-", "white": "--"}
     for (name, style), colour in zip(lines.items(), COLOURS, strict=False):
