@@ -93,7 +93,7 @@ CASES = {  # config -> study -> what to analyse with, and mark -> nulls that its
     },
     "memorization.py:scale=laptop,features=16,set_sizes=1+10+1000": {
         "twins": (
-            dict(num_samples=16),
+            dict(num_samples=8, num_bases=2),
             {
                 "memorized": FIXED,
                 "twin_at_largest": {"memorizer"},
