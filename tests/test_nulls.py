@@ -93,7 +93,7 @@ CASES = {  # config -> study -> what to analyse with, and mark -> nulls that its
     },
     "memorization.py:scale=laptop,features=16,set_sizes=1+10+1000": {
         "twins": (
-            dict(num_samples=16),
+            dict(num_samples=8, num_bases=2),
             {
                 "memorized": FIXED,
                 "twin_at_largest": {"memorizer"},
@@ -188,7 +188,10 @@ def runs_of(config):
 
 
 @pytest.mark.parametrize(("case", "study"), [(case, study) for case, studies in CASES.items() for study in studies])
-def test_every_mark_is_missed_by_the_nulls_that_its_claim_excludes(case, study):
+def test_every_mark_is_missed_by_the_nulls_that_its_claim_excludes(case, study, monkeypatch):
+    # no mark is about leading vectors of twins, and those of a filter, whose spectrum is dense, take long
+    first = lambda denoiser, noisy, key, count: jnp.eye(noisy.size)[:count].reshape(count, *noisy.shape)
+    monkeypatch.setattr("gahr.studies.twins.analysis._leading", first)
     file, _, arg = case.partition(".py:")
     config, (options, excluded) = get_config(arg, file=file), CASES[case][study]
     for run in config.runs.values():
