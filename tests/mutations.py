@@ -37,6 +37,12 @@ MUTATIONS = {  # file of gahr, and the tests that must find a mistake in it -> w
     ("studies/shuffled.py", "test_basis_studies.py"): {
         "shuffled fits the linear denoiser to test images": ("images(run.subset, num_fit", 'images("test", num_fit'),
     },
+    ("studies/shared/local_basis.py", "test_basis_studies.py"): {
+        "images and bases are swapped for each other": ("values.T[images]", "values[images]"),
+    },
+    ("studies/link/check.py", "test_link_study.py"): {
+        "link takes another image's basis for an image's own": ("energy[:, of, of]", "energy[:, of, of[::-1]]"),
+    },
     ("studies/card/analysis.py", "test_card_study.py"): {
         "card fits the linear denoiser to test images": ("images(run.subset, num_fit", 'images("test", num_fit'),
     },

@@ -88,3 +88,15 @@ def test_pixels_too_far_apart_to_meet_may_be_pushed_together(shape, reaches):
     assert abs(found.pop(1) - exact).max() > 1  # the two layers see two pixels far
     for matrix in found.values():
         np.testing.assert_allclose(matrix, exact, atol=1e-4)
+
+
+def test_singular_vectors_are_found_where_the_library_finds_none(monkeypatch):
+    matrix = jnp.eye(16) + 0.1 * jax.random.normal(jax.random.key(0), (16, 16))
+    expected = singular_basis_of(matrix, (4, 4, 1))
+    none = lambda matrix: [jnp.full_like(part, jnp.nan) for part in (matrix, matrix[0], matrix)]
+    monkeypatch.setattr(jnp.linalg, "svd", none)
+    found = singular_basis_of(matrix, (4, 4, 1))
+    np.testing.assert_allclose(found.values, expected.values, rtol=1e-4)
+    left, right = (vectors.reshape(16, 16) for vectors in (found.left, found.right))
+    np.testing.assert_allclose(left.T * found.values[None] @ right, matrix, atol=1e-5)
+    np.testing.assert_allclose(right @ right.T, jnp.eye(16), atol=1e-4)

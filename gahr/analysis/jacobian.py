@@ -124,10 +124,26 @@ def eigenbasis_of(matrix: Array, shape: tuple[int, ...]) -> Eigenbasis:
 def singular_basis_of(matrix: Array, shape: tuple[int, ...]) -> SingularBasis:
     """All singular values and vectors of a Jacobian (d, d) at an image of that shape."""
     with jax.default_matmul_precision("highest"):
-        left, values, right = jnp.linalg.svd(matrix)
+        left, values, right = _decompose(matrix)
         residuals = jnp.linalg.norm(matrix.T @ left - right.T * values[None], axis=0)
     pair = (vectors.reshape(-1, *shape) for vectors in (left.T, right))
     return SingularBasis(values, *pair, residuals, jnp.asarray(len(matrix)))
+
+
+def _decompose(matrix: Array) -> tuple[Array, Array, Array]:
+    """U, s and V^T of U diag(s) V^T.
+
+    LAPACK's divide and conquer may find none where nearly all values are one, as before training: then from the
+    eigenvectors of J J^T, which are good there.
+    """
+    found = tuple(jnp.linalg.svd(matrix))
+
+    def by_eigenvectors() -> tuple[Array, Array, Array]:
+        squares, left = jnp.linalg.eigh(matrix @ matrix.T)
+        values, left = jnp.sqrt(jnp.maximum(squares[::-1], 0)), left[:, ::-1]
+        return left, values, (matrix.T @ left / jnp.where(values > 0, values, 1)[None]).T
+
+    return jax.lax.cond(jnp.isfinite(found[1]).all(), lambda: found, by_eigenvectors)
 
 
 def relative_asymmetry(forward: Array, backward: Array) -> Array:

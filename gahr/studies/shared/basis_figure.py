@@ -78,6 +78,7 @@ def _draw_decay(factors, coefficients, arrays: Arrays, labels: Mapping[str, str]
         lines[f"_{label}, others"] = get("swapped_coefficients"), dict(color=colour, ls="--", lw=1)
     lines["in other images' bases"] = np.full(2, np.nan), dict(color="grey", ls="--", lw=1)
     draw_coefficients(coefficients, lines)
+    coefficients.set_title(r"Coefficients $|\langle x, u_k \rangle|$, left singular vectors")
     factors.plot([], [], ":", color="grey", lw=1, label="singular values")
     factors.axhline(0, color="grey", lw=0.6)
     factors.set(xscale="log", xlabel="number $k$", title="Shrinkage factors")
