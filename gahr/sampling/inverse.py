@@ -47,9 +47,9 @@ def solve(
     """Samples of the images that were measured, by `blind.sampler` with the constrained denoiser of `constrain`.
 
     A sample is one of many images that fit; the mean over several, of the same observation under different numbers,
-    is nearer to the posterior mean, and by 1 to 2 dB to the image. The defaults are the published ones. For a Gaussian
-    prior of low rank they give the posterior mean and two thirds of the posterior variance; both are right with steps
-    that stay short, such as step_size=0.1, beta=0.2, growing=False.
+    is nearer to the posterior mean, and to the image, as published by 1 to 2 dB. The defaults are the published ones.
+    For a Gaussian prior of low rank they give the posterior mean and two thirds of the posterior variance; both are
+    right with steps that stay short, such as step_size=0.1, beta=0.2, growing=False.
 
     Args:
       denoiser: noisy -> denoised, not told sigma.
