@@ -65,7 +65,7 @@ def wiener(transform: Transform, spectrum: Array, *, mean: Array | None = None) 
 
 
 def wiener_of_covariance(covariance: Array, mean: Array) -> NoiseDenoiser:
-    """`wiener` in the eigenvectors of a covariance S (d, d) about a mean (H, W, C): m + S (S + sigma^2 I)^-1 (y - m)."""
+    """`wiener` in the eigenvectors of a covariance S (d, d), mean m (H, W, C): m + S (S + sigma^2 I)^-1 (y - m)."""
     ascending, columns = jnp.linalg.eigh(covariance)
     transform = vectors(columns.T.reshape(-1, *mean.shape))
     return wiener(transform, jnp.maximum(ascending, 0)[:, None, None], mean=mean)
