@@ -62,6 +62,19 @@ MUTATIONS = {  # file of gahr, and the tests that must find a mistake in it -> w
     ("analysis/integrals.py", "test_identities.py"): {
         "the likelihood has no tails": (" + integrand[0] / 2 + integrand[-1] / 2", ""),
     },
+    ("classical/bandlets.py", "test_bandlets.py"): {
+        "bandlets split squares for nothing": ("_fours(total) + _SPLIT * square", "_fours(total)"),
+        "the basis of a pilot is that of the noisy image": ("noisy if pilot is None else pilot(noisy, sigma)", "noisy"),
+    },
+    ("classical/patches.py", "test_patches.py"): {
+        "sums over images forget that their exponents changed": (" * jnp.exp((most - new) / sigma**2)[..., None]", ""),
+    },
+    ("classical/shrinkage.py", "test_shrinkage.py"): {
+        "SureShrink has no universal limit": ("jnp.sqrt(2 * jnp.log(count))", "jnp.inf"),
+    },
+    ("classical/spectra.py", "test_spectra.py"): {
+        "slopes are those of mean amplitudes": ("line(bins.mean(0))", "line(jnp.sqrt(bins).mean(0))"),
+    },
     ("classical/disk_posterior.py", "test_disks_study.py"): {
         "the disk posterior has no -ln(energy) / 2": ("- jnp.log(energy) / 2", ""),
     },

@@ -83,6 +83,15 @@ def test_a_wiener_filter_of_a_power_spectrum_multiplies_the_fourier_transform():
     np.testing.assert_array_equal(none, jnp.zeros_like(NOISY))
 
 
+def test_a_wiener_filter_of_a_covariance_is_the_matrix_formula():
+    factor = np.random.default_rng(4).normal(size=(DIMENSION, 60)) / 8  # of rank 60
+    covariance, mean = factor @ factor.T, np.full(SHAPE, 0.5)
+    denoiser = shrinkage.wiener_of_covariance(jnp.asarray(covariance, jnp.float32), jnp.asarray(mean, jnp.float32))
+    gain = np.linalg.solve(covariance + 0.09 * np.eye(DIMENSION), covariance)
+    expected = (np.reshape(NOISY, (3, -1)) - 0.5) @ gain + 0.5
+    np.testing.assert_allclose(np.reshape(denoise(denoiser, NOISY, 0.3), (3, -1)), expected, atol=1e-4)
+
+
 def test_thresholds_in_a_jacobians_eigenbasis_are_those_of_a_matrix():
     rows, sigma = np.asarray(BASIS), 0.3
     coefficients = np.reshape(NOISY, (3, -1)) @ rows.T

@@ -15,7 +15,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.tree_util import Partial
 
-from gahr.classical.transforms import Transform
+from gahr.classical.transforms import Transform, vectors
 from gahr.denoiser import as_argument
 from gahr.noise import per_image
 from gahr.types import Array, NoiseDenoiser, with_options
@@ -62,6 +62,13 @@ def wiener(transform: Transform, spectrum: Array, *, mean: Array | None = None) 
       mean: m, (H, W, C); zero where None. With another one D(y) = J y does not hold.
     """
     return Partial(_shrink, transform, spectrum, jnp.zeros_like(spectrum, shape=(1, 1, 1)) if mean is None else mean)
+
+
+def wiener_of_covariance(covariance: Array, mean: Array) -> NoiseDenoiser:
+    """`wiener` in the eigenvectors of a covariance S (d, d), mean m (H, W, C): m + S (S + sigma^2 I)^-1 (y - m)."""
+    ascending, columns = jnp.linalg.eigh(covariance)
+    transform = vectors(columns.T.reshape(-1, *mean.shape))
+    return wiener(transform, jnp.maximum(ascending, 0)[:, None, None], mean=mean)
 
 
 def _shrink(transform: Transform, spectrum: Array, mean: Array, noisy: Array, sigma: Array) -> Array:

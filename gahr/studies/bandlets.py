@@ -69,8 +69,8 @@ def analyze(
       splits / 7, "BASIS/cost": L; sigmas, and "NAME/denoised" (n, S), PSNR of each denoiser, also of the networks of
       the runs, "Gaussian fields/NAME/denoised" of the first ones on fields; of those over 8 shifts factors and
       "NAME/by_factor" (n, F), and the same on fields; of the first image clean, noisy, "NAME/example", and
-      "squares" (m, 4): row, column, side, angle, pixels and radians, of the finest bands' squares in the basis of the
-      clean image, T the level that is drawn.
+      "squares" (m, 4): row, column, side, angle, pixels and radians, of the squares of one band, that with most
+      directions, in the basis of the clean image, T the level that is drawn.
 
     Raises:
       ValueError: an option that cannot be used.
@@ -166,17 +166,17 @@ def _approximate(clean: Array, thresholds: Sequence[float], design: Design, prog
 
 
 def _segmentation(image: Array, threshold: float, design: Design) -> np.ndarray:
-    """Squares (m, 4) of the finest bands in the basis of an image, of the orientation with most directions."""
+    """Squares (m, 4) in the basis of an image, of the band with most directions; at the borders images are periodic."""
     choose = jax.jit(functools.partial(bandlets.best_basis, design=design))
-    marks = [np.asarray(mark[0]) for mark in choose(image, threshold=threshold).squares[0]]
-    best = np.argmax(sum((mark > 0).sum((1, 2)) for mark in marks))
+    scales = jax.tree.map(lambda mark: np.asarray(mark[0]), choose(image, threshold=threshold).squares)
+    bands = [(2**level, [mark[k] for mark in marks]) for level, marks in enumerate(scales, 1) for k in range(3)]
+    pixels, marks = max(bands, key=lambda band: sum((mark > 0).sum() for mark in band[1]))
     squares = []
     for side, mark in zip(design.sizes, marks, strict=False):
         theta = bandlets.angles(side, design.density)
-        for row, column in np.argwhere(mark[best] >= 0):
-            direction = mark[best, row, column]
-            angle = theta[direction - 1] if direction > 0 else np.nan
-            squares.append((2 * side * row, 2 * side * column, 2 * side, angle))
+        for row, column in np.argwhere(mark >= 0):
+            angle = theta[mark[row, column] - 1] if mark[row, column] > 0 else np.nan
+            squares.append((*(pixels * side * np.array([row, column])), pixels * side, angle))
     return np.array(squares).reshape(-1, 4)
 
 
@@ -276,7 +276,7 @@ def draw(arrays: Arrays, *, title: str = ""):
 def _draw_squares(axes, arrays: Arrays) -> None:
     from matplotlib.patches import Rectangle
 
-    draw_image(axes, arrays["clean"], f"clean, and squares of the\nfinest bands, T = {float(arrays['shown']):g}")
+    draw_image(axes, arrays["clean"], f"clean, and squares of\none band, T = {float(arrays['shown']):g}")
     for row, column, side, angle in arrays["squares"]:
         corner = column - 0.5, row - 0.5
         axes.add_patch(Rectangle(corner, side, side, fill=False, lw=0.4, ec=COLOURS[5]))
