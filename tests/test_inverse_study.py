@@ -37,12 +37,12 @@ def arrays():
 
 
 @pytest.mark.parametrize("sigma", [0.05, 0.5])
-def test_the_blind_linear_denoiser_is_nearly_that_of_the_noise_level_it_is_not_told(sigma):
+def test_not_to_be_told_the_noise_level_costs_the_linear_denoiser_little(sigma):
     clean = images("test", 8)
     noisy = noise.add_noise(KEY, clean, sigma)
     found = blind_linear(*LAW, sigma_min=0.01, sigma_max=2.0)(noisy)
-    told = gaussian(*LAW)(noisy, sigma)
-    assert jnp.sqrt(jnp.mean((found - told) ** 2)) < 0.15 * jnp.sqrt(jnp.mean((told - clean) ** 2))
+    mse = lambda denoised: float(jnp.mean((denoised - clean) ** 2))
+    assert mse(found) < 1.1 * mse(gaussian(*LAW)(noisy, sigma))
 
 
 def test_the_projection_measures_what_the_measurement_does():
@@ -57,7 +57,9 @@ def test_the_linear_answer_is_the_best_for_gaussian_images_and_means_of_samples_
     best = psnr["Wiener"]
     for method in METHODS:
         assert np.all(psnr[method] < best + 0.3), method
-    assert np.all(psnr["one sample"] > psnr["pseudo-inverse"] + 1)
+    assert psnr["one sample"][0] > psnr["pseudo-inverse"][0] + 1
+    below = best - psnr["one sample"]  # an exact sample has twice the error of the mean, 3 dB; the ascent's vary less
+    assert np.all((below > 1) & (below < 4))
     assert np.all(psnr["mean of samples"] > psnr["one sample"] + 0.5)
     assert np.all(psnr["mean of samples"] > best - 1.5)
     np.testing.assert_allclose(psnr["linear, mean"], psnr["mean of samples"], atol=1)  # the same but for the fit

@@ -50,7 +50,8 @@ def radial_spectrum(images: Array) -> Spectrum:
     """
     height, width = images.shape[1:3]
     require(height == width, "images", images.shape, "square")
-    centred = np.asarray(images, np.float64) - np.mean(images, 0, np.float64)
+    values = np.asarray(images, np.float64)
+    centred = values - values.mean(0)
     power = np.mean(np.abs(np.fft.fft2(centred, axes=(1, 2), norm="ortho")) ** 2, (0, 3)) / height**2
     k = np.fft.fftfreq(height, 1 / height)
     radius = np.hypot(k[:, None], k[None])

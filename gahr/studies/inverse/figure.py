@@ -41,13 +41,13 @@ def draw(arrays: Arrays, *, title: str = ""):
         figure.suptitle(title)
         above, below = figure.subfigures(2, 1, height_ratios=(0.98 * len(tasks) + 0.2, 2.4))
         panels = np.reshape(above.subplots(len(tasks), len(_SHOWN) + 1), (len(tasks), -1))
-        for row, task in zip(panels, tasks, strict=True):
-            draw_image(row[0], arrays["clean"], "clean" if row is panels[0] else "", fontsize=6.5, pad=2)
+        for t, (row, task) in enumerate(zip(panels, tasks, strict=True)):
+            draw_image(row[0], arrays["clean"], "" if t else "clean", fontsize=6.5, pad=2)
             row[0].set_ylabel(task.replace("_", "\n"), fontsize=6.5)
             for axes, method in zip(row[1:], _SHOWN, strict=True):
                 image = arrays[f"shown/{task}"][METHODS.index(method)]
                 value = f"{float(metrics.psnr(arrays['clean'], image)):.1f} dB"
-                text = f"{method}\n{value}" if row is panels[0] else value
+                text = value if t else f"{method}\n{value}"
                 draw_image(axes, image, text, fontsize=6.5, pad=2)
         _draw_gains(below.subplots(), arrays, tasks)
     return figure

@@ -73,7 +73,7 @@ def two_modes(size: int) -> Prior:
     one = power_law(size)
     values = _SHRUNK * one.eigenvalues
     offset = _APART * jnp.sqrt(values[1]) * one.vectors[1]
-    means = one.mean + jnp.stack([-offset, offset])
+    means = one.mean[None] + jnp.stack([-offset, offset])
     both = jnp.broadcast_to(values, (2, len(values))), jnp.broadcast_to(one.vectors, (2, *one.vectors.shape))
     exact = mixture(jnp.array([_LIGHT, 1 - _LIGHT]), means, *both)
     return Prior(exact, one.mean, values, one.vectors, offset)
