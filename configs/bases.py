@@ -14,7 +14,10 @@ Arguments, after the colon:
 
 from gahr.config import TRAINED, base, calpha, parse_arg, refuse_given, require_positive
 
-ANALYSIS = {"smoke": dict(num_bases=3, num_images=4, num_fit=64), "laptop": dict(num_bases=6, num_images=256)}
+ANALYSIS = {
+    "smoke": dict(num_bases=3, num_images=4, num_fit=64, num_memorized=64),
+    "laptop": dict(num_bases=6, num_images=256),
+}
 # What the paper's figure 17 shows, a fixed linear filter shows too: energy above 1/2, PSNR that rises and dimension
 # that falls with the exponent. In these it has 1, by construction: another image's basis over an image's own.
 MARKS = dict(swapped=1.5, contours=0.95)

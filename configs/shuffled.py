@@ -14,7 +14,7 @@ Arguments, after the colon:
 from gahr.config import TRAINED, base, by_set, calpha, parse_arg, refuse_given, require_positive
 
 ANALYSIS = {
-    "smoke": dict(num_bases=3, num_images=4, num_fit=64, num_levels=8),
+    "smoke": dict(num_bases=3, num_images=4, num_fit=64, num_memorized=64, num_levels=8),
     "laptop": dict(num_bases=4, num_images=256),
 }
 # The paper's figure shows a far lower curve with a much lower slope; the sizes were set before the first run.
