@@ -1,5 +1,7 @@
 """The figure of the study of samplers."""
 
+import numpy as np
+
 from gahr.studies.samplers.analysis import GAUSSIAN, HELD_OUT, LINEAR, MIXTURE, SAME_LAW
 from gahr.studies.samplers.plans import ORDERS
 from gahr.studies.shared.images import draw_image
@@ -68,16 +70,26 @@ def _draw_frechet(axes, arrays: Arrays, of: str, counts: str, lines: dict, title
             axes.plot(calls, arrays[f"{of}/{name}/frechet"], color=colour, marker=marker, ms=3, lw=1, label=label)
     for name, (colour, style, value) in lines.items():
         axes.axhline(float(value), color=colour, ls=style, lw=1, label=name)
-    axes.set(xscale="log", yscale="log", xlabel="calls of the denoiser", ylabel="Frechet distance", title=title)
+    found = [
+        arrays[f"{of}/{name}/frechet"] for name in map(str, arrays["samplers"]) if f"{of}/{name}/frechet" in arrays
+    ]
+    scale = "log" if np.max(found) > 10 * np.min(found) else "linear"
+    axes.set(xscale="log", yscale=scale, xlabel="calls of the denoiser", ylabel="Frechet distance", title=title)
+    if scale == "linear":
+        axes.set_ylim(0, None)
     axes.set_xticks(calls, calls)
     axes.minorticks_off()
 
 
 def _draw_spectra(axes, arrays: Arrays) -> None:
     for name, (colour, style) in _SETS.items():
-        label = name if name == "network" else None
-        axes.plot(arrays["frequency"], arrays[f"sets/{name}/power"], color=colour, ls=style, lw=1.2, label=label)
-    axes.set(xscale="log", yscale="log", xlabel="cycles per image", ylabel="power", title="Spectra of the sets")
+        ratio = 10 * np.log10(arrays[f"sets/{name}/power"] / arrays[f"sets/{HELD_OUT}/power"])
+        axes.plot(arrays["frequency"], ratio, color=colour, ls=style, lw=1.2, label=name if name == "network" else None)
+    axes.set(xscale="log", xlabel="cycles per image", ylabel="power over that of\nheld-out images (dB)")
+    axes.set_title("Spectra of the sets")
+    octaves = 2 ** np.arange(int(np.log2(arrays["frequency"][-1])) + 1)
+    axes.set_xticks(octaves, octaves)
+    axes.minorticks_off()
     axes.legend()
 
 
