@@ -4,9 +4,7 @@ import os
 from pathlib import Path
 
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
-os.environ.setdefault(
-    "OPENBLAS_NUM_THREADS", "1"
-)  # two processes whose decompositions spin on two cores wait for each other
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # the threads of two processes would wait for each other
 os.environ.setdefault("JAX_DISABLE_MOST_OPTIMIZATIONS", "1")  # less to compile; 0 tests what users run
 
 import functools
