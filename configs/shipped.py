@@ -21,8 +21,8 @@ MARKS = dict(gain=0.0)
 def get_config(arg=None):
     arg = parse_arg(arg, scale="hours", seed=0)
     sets = {name.replace("alpha", "calpha"): data for name, data in calpha([1.0, 2.0, 3.0, 5.0]).items()}
-    sets |= {name: dict(name=name) for name in ("disks", "waves", "ray")} | {"polygons": dict(name="polygons", alpha=3.0)}
-    sets |= {"shuffled": sets["calpha3"] | dict(name="shuffled")}
+    sets |= {name: dict(name=name) for name in ("disks", "waves", "ray")}
+    sets |= {"polygons": dict(name="polygons", alpha=3.0), "shuffled": sets["calpha3"] | dict(name="shuffled")}
     config = base(sets, scale=arg["scale"], seed=arg["seed"])
     marks = MARKS if config.scale != "smoke" else {}
     config.study = dict(name="learning", analysis=ANALYSIS.get(config.scale, {}), marks=marks)
