@@ -231,7 +231,7 @@ def test_several_exponents_make_one_run_each(tmp_path):
     checks = experiment.study(config, tmp_path)
     assert {check.name.split(":")[0] for check in checks} == {"alpha2_5", "alpha3"}
     with np.load(tmp_path / "study.npz") as arrays:
-        assert arrays["alpha2_5/test"].shape == (8, 8)
+        assert arrays["alpha2_5/test/network"].shape == (8, 8)
 
 
 def test_training_on_a_file_resumes_with_it_alone(tmp_path):

@@ -47,7 +47,7 @@ def test_recipes_take_the_options_of_optax_and_refuse_what_they_cannot_use():
     adamw = training.OPTIMIZERS["adamw"]
     assert options_of(adamw, dict(batch_size=2, num_steps=5, nesterov=True)) == dict(
         dict(batch_size=2, num_steps=5, schedule="halving", peak=1e-3, warmup=0, average=0.0, nesterov=True),
-        **dict(b1=0.9, b2=0.999, eps=1e-8, eps_root=0.0, weight_decay=1e-4),
+        **dict(order="independent", b1=0.9, b2=0.999, eps=1e-8, eps_root=0.0, weight_decay=1e-4),
     )
     assert {"threshold"} == set(inspect.signature(training.OPTIMIZERS["radam"]).parameters) - set(
         inspect.signature(training.OPTIMIZERS["adam"]).parameters
@@ -75,7 +75,7 @@ def test_optimizers_are_those_of_optax(name):
     """On a quadratic, whose gradient is the parameter itself."""
     recipe = training.OPTIMIZERS[name](batch_size=1, num_steps=30, peak=0.1, b2=0.9)
     expected = getattr(optax, name)(training.learning_rate(num_steps=30, peak=0.1), b2=0.9)
-    assert recipe[1:] == (1, 30, 0.0)
+    assert recipe[1:] == (1, 30, 0.0, "independent")
 
     def descend(parameters, optimizer):
         state = optimizer.init(parameters)
