@@ -109,11 +109,13 @@ def _vectors(eigen: Eigenbasis, singular: SingularBasis, clean: Array) -> dict[s
 def _shared(left: Array, others: Array) -> Array:
     """Overlap of the leading subspaces at each image, and with those at the next image, (2, n, sizes)."""
 
-    def overlaps(one: Array, other: Array) -> Array:
+    def overlaps(pair: tuple[Array, Array]) -> Array:
+        one, other = pair
         sizes = [min(size, len(one)) for size in _SIZES]
         return jnp.stack([geometry.overlap(one[:size], other[:size]) for size in sizes])
 
-    return jnp.stack([jax.vmap(overlaps)(left, others), jax.vmap(overlaps)(left, jnp.roll(others, 1, 0))])
+    # one image at a time: batches of decompositions wait for each other for ever on two cores (jaxlib 0.10.2)
+    return jnp.stack([jax.lax.map(overlaps, (left, each)) for each in (others, jnp.roll(others, 1, 0))])
 
 
 def decay(values: np.ndarray) -> float:
