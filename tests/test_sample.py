@@ -155,7 +155,11 @@ def test_a_restored_image_is_that_of_solve_with_what_was_measured(weights, train
 def test_networks_that_are_told_have_every_sampler_but_the_blind(monkeypatch):
     monkeypatch.setitem(models.MODELS, "told", Told)
     told = source.Source(Told(), {"params": {"variance": np.float32(1)}}, None, 0)
-    assert choice.choose(told).name == "heun"
+    assert choice.choose(told, given=["sigma_max=1"]).name == "heun"
+    with pytest.raises(ValueError, match="the sampler heun needs --set=sigma_max=VALUE"):  # trained we know not how
+        choice.choose(told)
+    with pytest.raises(ValueError, match="for networks that were trained with the objective consistency"):
+        choice.choose(told, name="consistency", given=["sigma_max=1"])
     with pytest.raises(ValueError, match="blind is for networks that are not told sigma"):
         choice.choose(told, name="blind")
     with pytest.raises(ValueError, match="sigmas must fall, got 2 after 1"):

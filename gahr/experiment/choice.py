@@ -86,7 +86,12 @@ def choose(
     if schedule is not None and not leveled:
         why = "is given sigmas" if "sigmas" in own else "goes through no levels"
         raise ValueError(f"--schedule has no use, since the sampler {name} {why}")
-    schedule = (schedule or _SCHEDULE.get(name, "karras")) if leveled else None
+    objective = (source.section or {}).get("objective", {})
+    trained = objective.get("sigma_max")
+    if name == "consistency" and objective.get("name") != "consistency":
+        raise ValueError("the sampler consistency is for networks that were trained with the objective consistency")
+    if leveled and schedule is None:  # that of a DDPM begins far above where most networks were trained
+        schedule = "karras" if trained and name in ("ddpm", "ddim") else _SCHEDULE.get(name, "karras")
     of_levels = _parameters(pick("schedule", SCHEDULES, schedule)) if leveled else {}
     of_measurement = _parameters(pick("measurement", MEASUREMENTS, measurement)) if measurement else {}
     known = of_levels | of_measurement | own
@@ -102,8 +107,12 @@ def choose(
     for option, parameter in of_measurement.items():
         if parameter.default is parameter.empty and option not in values:
             raise ValueError(f"the measurement {measurement} needs --set={option}=VALUE")
-    trained = (source.section or {}).get("objective", {}).get("sigma_max")
-    if trained and "sigma_max" in of_levels:
+    if "sigma_max" in of_levels and "sigma_max" not in levels:
+        if trained is None:
+            raise ValueError(
+                f"it is not known up to which noise level this network was trained; the sampler {name} needs "
+                "--set=sigma_max=VALUE, such as 1"
+            )
         levels = {"sigma_max": trained} | levels
     choice = Choice(name, schedule, options, levels, measurement, measured)
     choice.sampler()  # refuses what cannot be meant

@@ -56,10 +56,17 @@ def pixels(mask: np.ndarray) -> Measurement:
 
 
 def hole(shape: Shape, *, side: int, centre: tuple[int, int] | None = None) -> Measurement:
-    """All values but those of a square of `side` pixels about `centre`, row and column; the middle where None."""
+    """All values but those of a square of `side` pixels about `centre`, row and column; the middle where None.
+
+    Raises:
+      ValueError: a side that is longer than the images', or a centre outside of them.
+    """
     height, width, _ = shape
     require_whole("side", side, most=min(height, width))
-    middle = (height // 2, width // 2) if centre is None else centre
+    middle = (height // 2, width // 2) if centre is None else tuple(centre)
+    require(len(middle) == 2, "centre", middle, "a row and a column")
+    for word, number, length in zip(("row", "column"), middle, (height, width), strict=True):
+        require_whole(f"{word} of the centre", number, least=0, most=length - 1)
     rows, columns = (slice(max(0, number - side // 2), number - side // 2 + side) for number in middle)
     mask = np.ones(shape, bool)
     mask[rows, columns] = False
