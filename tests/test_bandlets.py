@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from gahr.analysis.jacobian import jacobian
-from gahr.classical import bandlets, shrinkage, wavelets
+from gahr.classical import bandlets, shrinkage, squares, wavelets
 from gahr.classical.bandlets import Design
 from gahr.denoiser import at
 
@@ -21,19 +21,19 @@ back = jax.jit(bandlets.synthesis, static_argnames="design")
 
 
 def test_the_orders_of_directions_are_as_many_as_differ():
-    assert [[len(bandlets.orders(b, s)) for b in (4, 8, 16)] for s in (1, 2)] == [[8, 16, 32], [12, 32, 64]]
-    for order in bandlets.orders(8, 1):
+    assert [[len(squares.orders(b, s)) for b in (4, 8, 16)] for s in (1, 2)] == [[8, 16, 32], [12, 32, 64]]
+    for order in squares.orders(8, 1):
         np.testing.assert_array_equal(np.sort(order), np.arange(64))
-    for theta, order in zip(bandlets.angles(8, 1), bandlets.orders(8, 1), strict=True):
+    for theta, order in zip(squares.angles(8, 1), squares.orders(8, 1), strict=True):
         row, column = np.divmod(order, 8)
         assert np.all(np.diff(np.cos(theta) * row - np.sin(theta) * column) >= -1e-9)
-    rows = bandlets.orders(8, 1)[0].reshape(8, 8)  # the first is nearly along the rows
+    rows = squares.orders(8, 1)[0].reshape(8, 8)  # the first is nearly along the rows
     np.testing.assert_array_equal(np.sort(rows, 1), np.arange(64).reshape(8, 8))
 
 
 @pytest.mark.parametrize(("number", "moments"), [(4, 1), (16, 2), (64, 3), (16, 4)])
 def test_alperts_vectors_are_orthonormal_with_vanishing_moments(number, moments):
-    matrix, place = bandlets.alpert(number, moments), np.linspace(-1, 1, number)
+    matrix, place = squares.alpert(number, moments), np.linspace(-1, 1, number)
     np.testing.assert_allclose(matrix @ matrix.T, np.eye(number), atol=1e-12)
     for q in range(moments):
         np.testing.assert_allclose(matrix[moments:] @ place**q, 0, atol=1e-12)
@@ -67,8 +67,8 @@ def least(band, threshold, price):
 
     def own(block):
         side, costs = len(block), [np.minimum(block**2, threshold**2).sum()]
-        matrix = bandlets.alpert(side * side, 1)
-        for order in bandlets.orders(side, 1):
+        matrix = squares.alpert(side * side, 1)
+        for order in squares.orders(side, 1):
             turned = matrix @ block.ravel()[order]
             costs.append(np.minimum(turned**2, threshold**2).sum() + price * threshold**2)
         return min(costs)

@@ -9,6 +9,7 @@ from gahr import experiment
 from gahr.classical import wavelets
 from gahr.experiment.progress import Progress
 from gahr.studies import bandlets
+from gahr.studies.bandlets.analysis import LABELS, gain
 
 MARKS = dict(coefficients=0.95, gain_of_shifts=0.5, gain_of_geometry=0.3)
 
@@ -48,9 +49,9 @@ def test_squares_cover_the_image_once(arrays):
 
 
 def test_denoisers_are_compared_on_the_same_images(arrays):
-    assert list(arrays["names"]) == list(bandlets._LABELS)
+    assert list(arrays["names"]) == list(LABELS)
     assert arrays["wavelets/denoised"].shape == (3, 3)
-    shifts = bandlets.gain(arrays, "wavelets, shifts", "wavelets")
+    shifts = gain(arrays, "wavelets, shifts", "wavelets")
     assert shifts.mean() > 0.5
     for name in ("wavelets, shifts", "bandlets, shifts"):
         at = arrays[f"{name}/denoised"][:, 1]

@@ -9,6 +9,7 @@ from conftest import get_config, met
 from gahr import experiment
 from gahr.experiment.progress import Progress
 from gahr.studies import miyasawa
+from gahr.studies.miyasawa.analysis import denoisers, priors, sample
 
 MARKS = dict(field_within=1e-3, sure_within=4.0, kl_within=0.1)
 
@@ -31,9 +32,9 @@ def test_the_score_of_one_point_leads_to_it(arrays):
 
 def test_samples_have_the_moments_of_the_linear_denoiser():
     """Those it shrinks with; the identity's error is sigma^2, and none is below that of the exact denoiser."""
-    prior = miyasawa.priors()["mixture"]
-    images = np.asarray(miyasawa.sample(jax.random.key(1), prior, 40_000)).reshape(-1, 2)
-    linear = miyasawa.denoisers()["a Gaussian"]
+    prior = priors()["mixture"]
+    images = np.asarray(sample(jax.random.key(1), prior, 40_000)).reshape(-1, 2)
+    linear = denoisers()["a Gaussian"]
     mean, covariance, sigma = images.mean(0), np.cov(images.T), 0.1
     shrink = covariance @ np.linalg.inv(covariance + sigma**2 * np.eye(2))
     expected = mean + shrink @ (np.array([0.9, 0.1]) - mean)

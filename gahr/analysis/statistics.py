@@ -4,18 +4,12 @@ from typing import NamedTuple
 
 import numpy as np
 
-from gahr.names import require
 from gahr.types import Array
 
 
 class Moments(NamedTuple):
     mean: np.ndarray  # (k,)
     covariance: np.ndarray  # (k, k)
-
-
-class Spectrum(NamedTuple):
-    frequency: np.ndarray  # (F,) mean |k| of each ring, cycles per image
-    power: np.ndarray  # (F,) mean |X_k|^2 / d of the orthonormal transform, squared image units
 
 
 def moments(images: Array, vectors: Array) -> Moments:
@@ -40,30 +34,10 @@ def frechet_distance(one: Moments, other: Moments) -> float:
     return float(np.sum((one.mean - other.mean) ** 2) + traces - 2 * cross)
 
 
-def radial_spectrum(images: Array) -> Spectrum:
-    """Mean power of square images (N, H, W, C) less their mean image, by rings |k| in [f - 1/2, f + 1/2), f from 1.
-
-    Rings go to the largest whole circle, f <= H / 2; power is the mean over the ring, images and channels.
-
-    Raises:
-      ValueError: images that are not square.
-    """
-    height, width = images.shape[1:3]
-    require(height == width, "images", images.shape, "square")
-    values = np.asarray(images, np.float64)
-    centred = values - values.mean(0)
-    power = np.mean(np.abs(np.fft.fft2(centred, axes=(1, 2), norm="ortho")) ** 2, (0, 3)) / height**2
-    k = np.fft.fftfreq(height, 1 / height)
-    radius = np.hypot(k[:, None], k[None])
-    ring = np.round(radius).astype(int)
-    rings = range(1, height // 2 + 1)
-    mean = lambda values: np.array([values[ring == f].mean() for f in rings])
-    return Spectrum(mean(radius), mean(power))
-
-
-def spectral_error(one: Spectrum, other: Spectrum) -> float:
-    """Root mean square over rings of the log ratio of two spectra, dB."""
-    return float(np.sqrt(np.mean((10 * np.log10(one.power / other.power)) ** 2)))
+def spectral_error(one: Array, other: Array) -> float:
+    """Root mean square over rings (F,) of the log ratio of two spectra, positive, in any unit of power, dB."""
+    ratio = np.asarray(one, np.float64) / np.asarray(other, np.float64)
+    return float(np.sqrt(np.mean((10 * np.log10(ratio)) ** 2)))
 
 
 def excess_kurtosis(images: Array) -> float:

@@ -81,9 +81,7 @@ def analyze(
             images, labels, categories = _read(path, most)
             arrays |= _measure("file", images)
             if labels is not None:
-                arrays |= _by_category(
-                    images, labels, categories, np.random.default_rng(np.asarray(jax.random.key_data(key)))
-                )
+                arrays |= _by_category(images, labels, categories, jax.random.fold_in(key, len(draw)))
         arrays["names"] = [*draw, *(["file"] if path else [])]
         return {quantity: np.asarray(value) for quantity, value in arrays.items()}
 
@@ -115,7 +113,7 @@ def _measure(name: str, images: Array) -> dict[str, Any]:
     }
 
 
-def _by_category(images: Array, labels: np.ndarray, names: list[str], rng: np.random.Generator) -> dict[str, Any]:
+def _by_category(images: Array, labels: np.ndarray, names: list[str], key: Key) -> dict[str, Any]:
     arrays: dict[str, Any] = {"categories": names, "labels": labels}
     for i, name in enumerate(names):
         found = spectra.signature(images[labels == i], angles=ANGLES)
@@ -125,7 +123,8 @@ def _by_category(images: Array, labels: np.ndarray, names: list[str], rng: np.ra
     used = slice(2, int(0.4 * side) + 1)
     total = [jnp.nansum(spectra.radial(power, angle=angle)[:, used], 1) for angle in (90.0, 0.0)]
     arrays["leaning"] = leaning = np.asarray(10 * jnp.log10(total[0] / total[1]))
-    arrays["shuffled"] = [share_between(leaning, rng.permutation(labels)) for _ in range(_NUM_SHUFFLES)]
+    shuffled = [jax.random.permutation(each, labels) for each in jax.random.split(key, _NUM_SHUFFLES)]
+    arrays["shuffled"] = [share_between(leaning, np.asarray(each)) for each in shuffled]
     return arrays
 
 

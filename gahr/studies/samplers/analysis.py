@@ -13,6 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from gahr.analysis import generalization, statistics
+from gahr.classical import spectra
 from gahr.classical.analytic import fit_gaussian, gaussian
 from gahr.sampling import driver
 from gahr.studies.samplers import plans, priors
@@ -147,7 +148,7 @@ def _of_network(
     mean, eigenvalues, basis = law
     vectors = basis[:_COMPONENTS]
     factor = jnp.sqrt(eigenvalues)[:, None, None, None] * basis
-    truth, spectrum = statistics.moments(images, vectors), statistics.radial_spectrum(images)
+    truth, spectrum = statistics.moments(images, vectors), _rings(images)
     shape, arrays = (number, *images.shape[1:]), {}
 
     def frechet(samples: Array) -> float:
@@ -166,8 +167,7 @@ def _of_network(
         sets = [draw(name, calls, denoiser, "network") for calls in evaluations]
         best = sets[-1] if name == _BEST else best
         arrays[f"network/{name}/frechet"] = [frechet(samples) for samples in sets]
-        spectra = [statistics.radial_spectrum(samples) for samples in sets]
-        arrays[f"network/{name}/spectral"] = [statistics.spectral_error(each, spectrum) for each in spectra]
+        arrays[f"network/{name}/spectral"] = [statistics.spectral_error(_rings(each), spectrum) for each in sets]
     near = jax.jit(generalization.nearest)(best, images)
     keys = jax.random.split(jax.random.fold_in(key, 2**31), number)
     same_law = mean[None] + jnp.einsum(
@@ -180,14 +180,20 @@ def _of_network(
         LINEAR: draw(_BEST, max(evaluations), gaussian(*law), LINEAR),
         NEAREST: images[near.index],
     }
-    arrays["sets"], arrays["frequency"] = list(sets), spectrum.frequency
+    arrays["sets"], arrays["frequency"] = list(sets), 1 + np.arange(len(spectrum))
     for name, samples in sets.items():
-        ring = statistics.radial_spectrum(samples)
-        found = dict(frechet=frechet(samples), power=ring.power, kurtosis=statistics.excess_kurtosis(samples))
-        found["spectral"] = statistics.spectral_error(ring, spectrum)
+        rings = _rings(samples)
+        found = dict(frechet=frechet(samples), power=rings, kurtosis=statistics.excess_kurtosis(samples))
+        found["spectral"] = statistics.spectral_error(rings, spectrum)
         similarity = (
             near.similarity if name == "network" else jax.jit(generalization.nearest)(samples, images).similarity
         )
         arrays |= {f"sets/{name}/{quantity}": value for quantity, value in found.items()}
         arrays |= {f"sets/{name}/nearest": jnp.median(similarity), f"sets/{name}/shown": samples[:_NUM_SHOWN]}
     return arrays
+
+
+@jax.jit
+def _rings(images: Array) -> Array:
+    """Mean power (F,) of images less their mean image on rings |f| = 1, 2, ..., without window."""
+    return spectra.radial(spectra.power(images - images.mean(0)[None], window=None)).mean(0)[1:]

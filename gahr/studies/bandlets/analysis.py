@@ -16,27 +16,24 @@ import jax.numpy as jnp
 import numpy as np
 
 from gahr import metrics, noise
-from gahr.classical import bandlets, shrinkage, spectra, wavelets
+from gahr.classical import bandlets, shrinkage, spectra, squares, wavelets
 from gahr.classical.bandlets import Design
 from gahr.data import calpha
 from gahr.denoiser import as_argument
 from gahr.names import require
-from gahr.studies.shared.images import draw_image
-from gahr.studies.shared.local_basis import spread
 from gahr.studies.shared.options import require_least
-from gahr.studies.shared.study import Arrays, AtLeast, AtMost, Check, Limit, Runs, Study
-from gahr.studies.shared.style import COLOURS, STYLE
+from gahr.studies.shared.study import Arrays, Runs
 from gahr.types import Array, Key, Progress, Sharding
 
-_LABELS = {  # of the denoisers that need no training
+LABELS = {  # of the denoisers that need no training
     "wavelets": "wavelets",
     "bandlets": "bandlets",
     "told": "bandlets of the clean image",
     "wavelets, shifts": "wavelets, 8 shifts",
     "bandlets, shifts": "bandlets, 8 shifts",
 }
-_FIELDS = "Gaussian fields"
-_SHIFTS = "wavelets, shifts", "bandlets, shifts"
+FIELDS = "Gaussian fields"
+SHIFTS = "wavelets, shifts", "bandlets, shifts"
 
 
 def analyze(
@@ -89,7 +86,7 @@ def analyze(
         arrays["names"] = np.array(list(denoisers))
         shown = sorted(sigmas)[len(sigmas) // 2]
         for name, denoiser in denoisers.items():
-            on_fields = {} if name in runs or name == "told" else {f"{_FIELDS}/": fields}
+            on_fields = {} if name in runs or name == "told" else {f"{FIELDS}/": fields}
             for prefix, images in {"": clean, **on_fields}.items():
                 psnr = []
                 for i, sigma in enumerate(sigmas):
@@ -101,7 +98,7 @@ def analyze(
                         arrays |= {"noisy": noisy[0], f"{name}/example": denoised[0]}
                     progress.update(f"{prefix}{name}", i + 1, len(sigmas))
                 arrays[f"{prefix}{name}/denoised"] = jnp.stack(psnr, 1)
-                if name in _SHIFTS:
+                if name in SHIFTS:
                     noisy = noise.add_noise(jax.random.fold_in(key, 2), images, shown)
                     scaled = [jnp.float32(shown * factor / 3) for factor in factors]  # what they take 3 sigma of
                     psnr = [metrics.psnr(images, _denoise(as_argument(denoiser), noisy, each)) for each in scaled]
@@ -127,12 +124,12 @@ def _images(key: Key, number: int, size: int, alpha: float, slope: float) -> tup
 
 
 def _denoisers(clean: Array, design: Design, price: float) -> dict[str, Callable[[Array, Array], Array]]:
-    """Those of `_LABELS`, as pytrees."""
+    """Those of `LABELS`, as pytrees."""
     wavelet = as_argument(functools.partial(wavelets.denoise, levels=design.levels))
     own = bandlets.denoiser(design=design, price=price)
     told = bandlets.denoiser(design=design, price=price, pilot=as_argument(lambda noisy, sigma: clean))
     spun = [shrinkage.cycle_spin(denoiser) for denoiser in (wavelet, own)]
-    return dict(zip(_LABELS, (wavelet, own, told, *spun), strict=True))
+    return dict(zip(LABELS, (wavelet, own, told, *spun), strict=True))
 
 
 def _approximate(clean: Array, thresholds: Sequence[float], design: Design, progress: Progress) -> dict[str, Any]:
@@ -171,13 +168,13 @@ def _segmentation(image: Array, threshold: float, design: Design) -> np.ndarray:
     scales = jax.tree.map(lambda mark: np.asarray(mark[0]), choose(image, threshold=threshold).squares)
     bands = [(2**level, [mark[k] for mark in marks]) for level, marks in enumerate(scales, 1) for k in range(3)]
     pixels, marks = max(bands, key=lambda band: sum((mark > 0).sum() for mark in band[1]))
-    squares = []
+    found = []
     for side, mark in zip(design.sizes, marks, strict=False):
-        theta = bandlets.angles(side, design.density)
+        theta = squares.angles(side, design.density)
         for row, column in np.argwhere(mark >= 0):
             angle = theta[mark[row, column] - 1] if mark[row, column] > 0 else np.nan
-            squares.append((*(pixels * side * np.array([row, column])), pixels * side, angle))
-    return np.array(squares).reshape(-1, 4)
+            found.append((*(pixels * side * np.array([row, column])), pixels * side, angle))
+    return np.array(found).reshape(-1, 4)
 
 
 def gain(arrays: Arrays, name: str, other: str, *, prefix: str = "") -> np.ndarray:
@@ -187,132 +184,6 @@ def gain(arrays: Arrays, name: str, other: str, *, prefix: str = "") -> np.ndarr
 
 def best_gain(arrays: Arrays, *, prefix: str = "") -> np.ndarray:
     """Gain (n,) of bandlets over wavelets, dB, both over 8 shifts and at the threshold that is best for all images."""
-    by_factor = [arrays[f"{prefix}{name}/by_factor"] for name in _SHIFTS]
+    by_factor = [arrays[f"{prefix}{name}/by_factor"] for name in SHIFTS]
     wavelet, bandlet = (psnr[:, np.argmax(psnr.mean(0))] for psnr in by_factor)
     return bandlet - wavelet
-
-
-def check(
-    arrays: Arrays, *, coefficients: Limit = None, gain_of_shifts: Limit = None, gain_of_geometry: Limit = None
-) -> list[Check]:
-    """Theory beside measurement.
-
-    Args:
-      arrays: from `analyze`.
-      coefficients: mark for the coefficients of bandlets over those of wavelets at equal T, geometry included.
-      gain_of_shifts: mark for what 8 shifts gain wavelets, dB, at the noise level that is drawn.
-      gain_of_geometry: mark for what bandlets gain over wavelets then, both over 8 shifts and at their best threshold.
-
-    Returns:
-      List of Check; a mark of None makes the line a report without verdict.
-    """
-    at = int(np.argmin(abs(arrays["sigmas"] - arrays["shown"])))
-    said = lambda name, other, prefix="": spread(gain(arrays, name, other, prefix=prefix)[:, at])
-    null = lambda name, other: {_FIELDS: said(name, other, f"{_FIELDS}/")}
-    (plain, shifts), end = _SHIFTS, f", dB, at sigma = {float(arrays['shown']):g}"
-    total = arrays["bandlets/number"] + arrays["bandlets/geometry"]
-    number = dict(zip(arrays["thresholds"].tolist(), total.sum(0) / arrays["wavelets/number"].sum(0), strict=True))
-    least = min(number, key=number.get)
-    cost = float(np.max(arrays["bandlets/cost"] / arrays["wavelets/cost"]))
-    checks = [
-        Check("L of bandlets over that of wavelets, the largest", "at most 1", cost, AtMost(1.0)),
-        Check(
-            f"coefficients and geometry over coefficients of wavelets, T = {least:g}",
-            "below 1",
-            float(number[least]),
-            AtMost(coefficients),
-        ),
-        Check(f"8 shifts over one, wavelets{end}", "above 0", said(plain, "wavelets"), AtLeast(gain_of_shifts)),
-        Check(
-            f"bandlets over wavelets{end}",
-            "above 0",
-            said("bandlets", "wavelets"),
-            None,
-            null("bandlets", "wavelets"),
-        ),
-        Check(
-            f"the same, both over 8 shifts{end}",
-            "above 0",
-            said(shifts, plain),
-            None,
-            null(shifts, plain),
-        ),
-        Check(
-            f"the same, each at its best threshold{end}",
-            "above 0",
-            spread(best_gain(arrays)),
-            AtLeast(gain_of_geometry),
-            {_FIELDS: spread(best_gain(arrays, prefix=f"{_FIELDS}/"))},
-        ),
-        Check(f"bandlets of the clean image over those of the noisy one{end}", "above 0", said("told", "bandlets")),
-    ]
-    networks = [str(name) for name in arrays["names"] if str(name) not in _LABELS]
-    return checks + [Check(f"{name} over bandlets, 8 shifts{end}", None, said(name, shifts)) for name in networks]
-
-
-def draw(arrays: Arrays, *, title: str = ""):
-    """Figure: segmentation, noisy and denoised images above; approximation and gains of denoising below."""
-    import matplotlib.pyplot as plt
-
-    with plt.rc_context(STYLE):
-        figure = plt.figure(figsize=(7.0, 4.9), layout="constrained")
-        figure.suptitle(title)
-        above, below = figure.subfigures(2, 1, height_ratios=(1, 1.35))
-        panels = above.subplots(1, 4)
-        _draw_squares(panels[0], arrays)
-        stages = {
-            "noisy": "noisy",
-            **{f"{name}/example": _LABELS[name] for name in ("wavelets, shifts", "bandlets, shifts")},
-        }
-        for axes, (name, label) in zip(panels[1:], stages.items(), strict=True):
-            psnr = float(metrics.psnr(arrays["clean"], arrays[name]))
-            draw_image(axes, arrays[name], f"{label}\n{psnr:.1f} dB")
-        kept, gains = below.subplots(1, 2)
-        _draw_kept(kept, arrays)
-        _draw_gains(gains, arrays)
-    return figure
-
-
-def _draw_squares(axes, arrays: Arrays) -> None:
-    from matplotlib.patches import Rectangle
-
-    draw_image(axes, arrays["clean"], f"clean, and squares of\none band, T = {float(arrays['shown']):g}")
-    for row, column, side, angle in arrays["squares"]:
-        corner = column - 0.5, row - 0.5
-        axes.add_patch(Rectangle(corner, side, side, fill=False, lw=0.4, ec=COLOURS[5]))
-        if np.isfinite(angle):
-            along = side / 2.6 * np.array([-1, 1])
-            centre = corner[0] + side / 2, corner[1] + side / 2
-            axes.plot(centre[0] + along * np.cos(angle), centre[1] + along * np.sin(angle), color=COLOURS[1], lw=1)
-
-
-def _draw_kept(axes, arrays: Arrays) -> None:
-    for name, colour, marker in (("wavelets", COLOURS[0], "o"), ("bandlets", COLOURS[1], "s")):
-        number = arrays[f"{name}/number"] + (arrays["bandlets/geometry"] if name == "bandlets" else 0)
-        label = name + (", with their geometry" if name == "bandlets" else "")
-        axes.plot(number.mean(0), arrays[f"{name}/psnr"].mean(0), color=colour, marker=marker, ms=3, label=label)
-    axes.set(xscale="log", xlabel="coefficients kept of the details", ylabel="PSNR of what is kept (dB)")
-    axes.set_title("Approximation at equal thresholds")
-    axes.legend()
-
-
-def _draw_gains(axes, arrays: Arrays) -> None:
-    x = metrics.input_psnr(arrays["sigmas"])
-    names = [str(name) for name in arrays["names"] if str(name) != "wavelets"]
-    for name, colour, marker in zip(
-        names, [*COLOURS[1:], COLOURS[0]] * len(names), "s^ovD*" * len(names), strict=False
-    ):
-        values = gain(arrays, name, "wavelets")
-        error = values.std(0, ddof=1) / np.sqrt(len(values))
-        axes.errorbar(x, values.mean(0), error, color=colour, marker=marker, ms=3, label=_LABELS.get(name, name))
-    for name, style in (("bandlets", "-"), ("bandlets, shifts", "--")):
-        other = name.replace("bandlets", "wavelets")
-        values = gain(arrays, name, other, prefix=f"{_FIELDS}/").mean(0)
-        label = f"{_FIELDS}: bandlets less wavelets{', 8 shifts' if name in _SHIFTS else ''}"
-        axes.plot(x, values, style, color="0.5", lw=0.9, label=label)
-    axes.axhline(0, color="black", lw=0.5)
-    axes.set(xlabel="input PSNR (dB)", ylabel="PSNR less that of wavelets (dB)", title="Denoising")
-    axes.legend(fontsize=5.5, loc="upper center", bbox_to_anchor=(0.5, -0.22), ncols=2)
-
-
-STUDY = Study(analyze, check, draw)
