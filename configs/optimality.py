@@ -18,7 +18,7 @@ ANALYSIS = {
         num_images=6, num_fit=64, num_points=24, num_moved=2, window=3, levels=1, sizes=(4,), sigmas=(0.1, 0.4)
     )
 }
-# Set before the first run, after which the linear denoiser was seen to pass beside bandlets: now beside the best of all.
+# Set before the first run; then the linear denoiser was seen to pass beside bandlets, hence beside the best of all now.
 MARKS = dict(over_classical=0.5, optimum_within=0.3, above_optimum=4.0)
 
 
