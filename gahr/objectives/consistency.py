@@ -8,7 +8,7 @@ import jax.numpy as jnp
 from jax import lax
 
 from gahr.names import options_of, pick, require
-from gahr.noise import standard_normal
+from gahr.noise import per_image, standard_normal
 from gahr.objectives.pairs import PAIRS
 from gahr.types import Array, Key, NoiseDenoiser, PyTree
 
@@ -61,7 +61,7 @@ def loss(
     require(0 < low < high, "sigma_min", low, f"above 0 and below sigma_max = {high}")
     key_pairs, key_noise, key_dropout = jax.random.split(key, 3)
     t, r, weight = law(key_pairs, clean.shape[:1], step, **options)
-    wide = lambda values: values[:, None, None, None]
+    wide = lambda values: per_image(values, clean)
     normal = standard_normal(key_noise, clean)
     start = clean + wide(t) * normal
     end = clean + wide(r) * normal if teacher is None else solve(teacher, start, t, r)
@@ -87,13 +87,12 @@ def _root(squares: Array, offset: float) -> Array:
 
 def euler(teacher: NoiseDenoiser, noisy: Array, t: Array, r: Array) -> Array:
     """Step of dy/dsigma = (y - D(y, sigma)) / sigma from images at t to r, (N,) each."""
-    share = (1 - r / t)[:, None, None, None]
-    return noisy + share * (teacher(noisy, t) - noisy)
+    return noisy + per_image(1 - r / t, noisy) * (teacher(noisy, t) - noisy)
 
 
 def heun(teacher: NoiseDenoiser, noisy: Array, t: Array, r: Array) -> Array:
     """The same with the mean of the slopes at both ends; Euler's where r = 0, at which there is no slope."""
-    wide = lambda values: values[:, None, None, None]
+    wide = lambda values: per_image(values, noisy)
     first = euler(teacher, noisy, t, r)
     slope, inner = (noisy - teacher(noisy, t)) / wide(t), jnp.where(r > 0, r, t)
     other = (first - teacher(first, inner)) / wide(inner)

@@ -20,7 +20,7 @@ from gahr.sampling import driver, heun, schedules
 from gahr.sampling.sampler import normal
 from gahr.studies.shared.images import draw_image
 from gahr.studies.shared.measures import counter, denoise
-from gahr.studies.shared.options import require_least
+from gahr.studies.shared.options import require_least, runs_named
 from gahr.studies.shared.study import Arrays, AtLeast, AtMost, Check, Limit, Runs, Study
 from gahr.studies.shared.style import COLOURS, STYLE
 from gahr.types import Key, Progress, Sharding
@@ -65,10 +65,7 @@ def analyze(
     require(sigma_min < middle < sigma_max, "middle", middle, f"between {sigma_min:g} and {sigma_max:g}")
 
     def analysis(runs: Runs, key: Key, *, progress: Progress, sharding: Sharding | None = None) -> Arrays:
-        for name in ("teacher", "student"):
-            if name not in runs:
-                raise ValueError(f"the study compares runs named teacher and student; there is no {name}")
-        student, teacher = (runs[name] for name in ("student", "teacher"))
+        student, teacher = runs_named(runs, "student", "teacher")
         law = fit_gaussian(teacher.images(teacher.subset, num_fit))
         mean, eigenvalues, basis = law
         start = dict(mean=mean, factor=jnp.sqrt(eigenvalues)[:, None, None, None] * basis)
@@ -92,9 +89,8 @@ def analyze(
                 found.append(denoise(step, images, level))
                 advance(_LABELS[who])
             arrays[f"{who}/images"] = found[0][:_SHOWN]
-            for measure in (metrics.cosine_similarity, metrics.psnr):
-                name = {metrics.psnr: "psnr"}.get(measure, "cosine")
-                arrays[f"{who}/{name}"] = jnp.stack([measure(end, images) for images in found])
+            for quantity, measure in (("cosine", metrics.cosine_similarity), ("psnr", metrics.psnr)):
+                arrays[f"{who}/{quantity}"] = jnp.stack([measure(end, images) for images in found])
         one, draws = denoise(student.noise_denoiser, points[0], levels[0]), jax.random.fold_in(key, 2**32 - 1)
         fresh = normal(jax.random.split(draws, num_samples), shape[1:])
         two = denoise(student.noise_denoiser, one + jnp.sqrt(middle**2 - sigma_min**2) * fresh, jnp.float32(middle))

@@ -13,7 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from gahr import noise
-from gahr.analysis import geometry
+from gahr.analysis import adaptivity, geometry
 from gahr.analysis.jacobian import Eigenbasis, SingularBasis
 from gahr.classical.analytic import fit_gaussian, points
 from gahr.classical.flows import gaussian_flow
@@ -21,7 +21,7 @@ from gahr.denoiser import at
 from gahr.names import require_positive
 from gahr.studies.shared.images import draw_image, draw_vector
 from gahr.studies.shared.local_basis import bases_at, fixed_bases, spread, swap_checks
-from gahr.studies.shared.options import require_least
+from gahr.studies.shared.options import require_least, runs_named
 from gahr.studies.shared.study import Arrays, AtLeast, Check, Limit, Runs, Study
 from gahr.studies.shared.style import COLOURS, STYLE
 from gahr.types import Array, Key, Progress, Sharding
@@ -60,10 +60,7 @@ def analyze(
     require_least(num_images=(num_images, 2), num_fit=(num_fit, 2), num_memorized=(num_memorized, 1))
 
     def analysis(runs: Runs, key: Key, *, progress: Progress, sharding: Sharding | None = None) -> Arrays:
-        for name in ("teacher", "student"):
-            if name not in runs:
-                raise ValueError(f"the study compares runs named teacher and student; there is no {name}")
-        student, teacher = (runs[name] for name in ("student", "teacher"))
+        student, teacher = runs_named(runs, "student", "teacher")
         training = teacher.images(teacher.subset, num_fit)
         clean = student.images("test", num_images)
         noisy = noise.add_noise(key, clean, sigma)
@@ -81,8 +78,7 @@ def analyze(
             found = bases_at(at(subject, sigma), clean, noisy, note=who, **options)
             arrays |= {f"{who}/{quantity}": values for quantity, values in found.items()}
         for basis, vectors in fixed_bases(clean.shape[1:], images=training).items():
-            energy = jax.vmap(lambda image, vectors=vectors: geometry.coefficients(vectors, image) ** 2)(clean)
-            arrays[f"student/fixed/{basis}"] = jnp.sum(jnp.minimum(energy / sigma**2, 1), 1)
+            arrays[f"student/fixed/{basis}"] = adaptivity.dimension(vectors, clean, sigma=sigma)
         for who in subjects:
             if who != "teacher":
                 arrays[f"{who}/shared"] = _shared(arrays[f"{who}/left"], arrays["teacher/left"])

@@ -5,7 +5,6 @@ of variance S. What a figure of one noise and one sine shows is held against tha
 norm, and against many noises.
 """
 
-import functools
 from collections.abc import Callable
 from typing import Any
 
@@ -18,13 +17,14 @@ from gahr.analysis import steering
 from gahr.analysis.jacobian import jacobian, singular_basis_of
 from gahr.classical.analytic import fit_gaussian
 from gahr.classical.flows import gaussian_flow
+from gahr.denoiser import at
 from gahr.names import require_positive
 from gahr.sampling import ode
 from gahr.sampling.sampler import normal
 from gahr.studies.shared.images import draw_image
 from gahr.studies.shared.local_basis import spread
 from gahr.studies.shared.measures import counter
-from gahr.studies.shared.options import require_least
+from gahr.studies.shared.options import require_least, runs_named
 from gahr.studies.shared.study import Arrays, AtLeast, Check, Limit, Runs, Study
 from gahr.studies.shared.style import COLOURS, STYLE
 from gahr.types import Array, Key, NoiseDenoiser, Progress, Sharding
@@ -61,9 +61,7 @@ def analyze(*, sigma: float = 14.0, sigma_min: float = 0.002, num_noises: int = 
 
     def analysis(runs: Runs, key: Key, *, progress: Progress, sharding: Sharding | None = None) -> Arrays:
         del sharding
-        if "student" not in runs:
-            raise ValueError("the study needs a run named student")
-        student = runs["student"]
+        (student,) = runs_named(runs, "student")
         law = fit_gaussian(student.images(student.subset, num_fit))
         shape, (key_noise, key_white) = law[0].shape, jax.random.split(key)
         noisy = _MEAN + sigma * normal(jax.random.split(key_noise, num_noises), shape)
@@ -82,7 +80,7 @@ def analyze(*, sigma: float = 14.0, sigma_min: float = 0.002, num_noises: int = 
             arrays |= {f"{who}/{name}": jnp.stack([row[name] for row in rows]) for name in rows[0]}
         shown = arrays.pop("student/shown")
         arrays.pop("linear/shown")
-        function = functools.partial(_at_level, student.noise_denoiser, sigma)
+        function = at(student.noise_denoiser, sigma)
         arrays |= {"shown": shown, "undisturbed": function(noisy[:1])[0]}
         one, other = directions["sine 4,3"], directions["sine 6,6"]
         for who, each in functions.items():
@@ -91,7 +89,9 @@ def analyze(*, sigma: float = 14.0, sigma_min: float = 0.002, num_noises: int = 
         arrays |= _paths(student.noise_denoiser, noisy, one, other, sigma)
         advance("paths")
         sines, found = jnp.stack([directions[f"sine {n},{m}"] for n, m in ORDERS]), []
-        white = jax.vmap(lambda k: _unit(jax.random.normal(k, shape)))(jax.random.split(key_white, len(ORDERS)))
+        white = jax.vmap(lambda k: metrics.unit(jax.random.normal(k, shape), centred=False))(
+            jax.random.split(key_white, len(ORDERS))
+        )
         for t in range(min(_TARGETS, num_noises - 1)):
             found.append(_steered(student.noise_denoiser, noisy[t], noisy[t + 1], sines, white, sigma))
             advance("towards targets")
@@ -101,14 +101,6 @@ def analyze(*, sigma: float = 14.0, sigma_min: float = 0.002, num_noises: int = 
     return analysis
 
 
-def _at_level(noise_denoiser: NoiseDenoiser, sigma: Array, images: Array) -> Array:
-    return noise_denoiser(images, sigma)
-
-
-def _unit(image: Array) -> Array:
-    return image / jnp.linalg.norm(image.ravel())
-
-
 def _directions(shape: tuple[int, int, int], key: Key, difference: Array) -> dict[str, Array]:
     """Sines, and others of norm 1: the same shifted, white noise, and the difference of two images."""
     found = {f"sine {n},{m}": steering.sine(n, m, shape) for n, m in ORDERS}
@@ -116,14 +108,17 @@ def _directions(shape: tuple[int, int, int], key: Key, difference: Array) -> dic
     found |= {f"{name} 4,3": steering.sine(4, 3, shape, phases=phases) for name, phases in (
         ("cos sin", (quarter, 0.0)), ("sin cos", (0.0, quarter)), ("cos cos", (quarter, quarter)),
     )}  # fmt: skip
-    return found | {"white": _unit(jax.random.normal(key, shape)), "two images": _unit(difference)}
+    return found | {
+        "white": metrics.unit(jax.random.normal(key, shape), centred=False),
+        "two images": metrics.unit(difference, centred=False),
+    }
 
 
 @jax.jit
 def _answers(
     noise_denoiser: NoiseDenoiser, noisy: Array, direction: Array, amplitudes: Array, sigma: Array
 ) -> dict[str, Array]:
-    function = functools.partial(_at_level, noise_denoiser, sigma)
+    function = at(noise_denoiser, sigma)
     before = function(noisy)
 
     def one(amplitude: Array) -> dict[str, Array]:
@@ -147,7 +142,7 @@ def _additivity(
     noise_denoiser: NoiseDenoiser, noisy: Array, one: Array, other: Array, amplitudes: Array, sigma: Array
 ) -> Array:
     """|answer to 0.7 a + 0.3 b - 0.7 answer to a - 0.3 answer to b| over the first, (A, n): 0 where f is linear."""
-    function = functools.partial(_at_level, noise_denoiser, sigma)
+    function = at(noise_denoiser, sigma)
     before, norm = function(noisy), lambda images: jnp.sqrt(jnp.sum(images**2, (1, 2, 3)))
 
     def rest(amplitude: Array) -> Array:
@@ -163,7 +158,7 @@ def _additivity(
 @jax.jit
 def _paths(noise_denoiser: NoiseDenoiser, noisy: Array, one: Array, other: Array, sigma: Array) -> dict[str, Array]:
     """Straightness and largest step of outputs from one sine to another, of 3 standard deviations, and from z to z'."""
-    function, share = functools.partial(_at_level, noise_denoiser, sigma), jnp.linspace(0, 1, _PATH)
+    function, share = at(noise_denoiser, sigma), jnp.linspace(0, 1, _PATH)
     angle = share[:, None, None, None] * jnp.pi / 2
     turned = jnp.cos(angle) * one[None] + jnp.sin(angle) * other[None]
 

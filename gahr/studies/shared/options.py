@@ -5,13 +5,22 @@ from pathlib import Path
 import numpy as np
 
 from gahr.analysis import performance
-from gahr.names import require
+from gahr.names import require, suggest
+from gahr.studies.shared.study import Run, Runs
 
 
 def require_least(**found: tuple[float, float]) -> None:
     """Refuse the first option whose (value, least value) is below it."""
     for name, (value, least) in found.items():
         require(value >= least, name, value, f"at least {least}")
+
+
+def runs_named(runs: Runs, *names: str) -> tuple[Run, ...]:
+    """The runs of these names; ValueError naming the first that is not there."""
+    for name in names:
+        if name not in runs:
+            raise ValueError(f"the study needs a run named {name}{suggest(name, runs)}")
+    return tuple(runs[name] for name in names)
 
 
 def require_files(**names: str) -> None:
