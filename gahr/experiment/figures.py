@@ -1,5 +1,6 @@
 """Analyse trained networks, check and draw."""
 
+import contextlib
 import functools
 import json
 import zipfile
@@ -115,8 +116,10 @@ def placed(tree: PyTree, held: dict[int, Array]) -> PyTree:
 
 def _stages(planned: Plan, name: str, parts: build.Parts) -> dict[int, Callable[[], NoiseDenoiser]]:
     """Training images drawn -> function that reads the network of the checkpoint then; the last is the finished one."""
-    directory = planned.workdir / name / "checkpoints"
-    steps = Checkpoints(directory, read_only=True).steps() if directory.is_dir() else []
+    directory, steps = planned.workdir / name / "checkpoints", []
+    if directory.is_dir():
+        with contextlib.closing(Checkpoints(directory, read_only=True)) as kept:
+            steps = kept.steps()
 
     def read(step: int | None) -> NoiseDenoiser:
         model, variables = load_network(planned.workdir, run=name, step=step)
