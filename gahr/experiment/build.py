@@ -154,10 +154,15 @@ def section_of(model: Any) -> dict:
 _initialize = jax.jit(initialize, static_argnums=(0, 2))  # compiled once for equal networks
 
 
+def initial_variables(parts: Parts) -> PyTree:
+    """Variables of the network of a run before training, where it starts from no other."""
+    return _initialize(parts.model, _of_no_step(parts.key, 1), parts.dataset.shape)
+
+
 def new_state(parts: Parts, *, variables: PyTree | None = None) -> training.TrainState:
     """State before the first step, of initial values or of the variables of the run that it starts from."""
     if variables is None:
-        variables = _initialize(parts.model, _of_no_step(parts.key, 1), parts.dataset.shape)
+        variables = initial_variables(parts)
     return training.init_state(variables, parts.recipe.optimizer, average=parts.recipe.average)
 
 

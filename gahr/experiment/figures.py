@@ -140,7 +140,7 @@ def _run(planned: Plan, name: str, held: dict[int, Array]) -> Run:
         return _take(take, index, subset=subset, set_size=np.int32(sizes[subset]))
 
     model, variables = load_network(planned.workdir, run=name)
-    variables, initial = hosts.replicated((variables, build.variables_of(build.new_state(parts))))
+    variables, initial = hosts.replicated((variables, build.initial_variables(parts)))
     return Run(
         denoiser=None if is_told(model) else bind(model, variables),
         noise_denoiser=bind_told(model, variables),
