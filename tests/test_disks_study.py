@@ -152,7 +152,7 @@ def test_no_image_has_a_key_twice(monkeypatch):
         used["proposals"] = keys
         raise StopIteration
 
-    for name, function in dict(_draw=draw, curve_of_told=curve_of_told, _posteriors=posteriors).items():
+    for name, function in dict(draw_disks=draw, curve_of_told=curve_of_told, posteriors=posteriors).items():
         monkeypatch.setattr(analysis, name, function)
     with pytest.raises(StopIteration):
         STUDY.analyze()({"run": Run(None, None, None, {"size": SIZE})}, jax.random.key(0), progress=Progress())
@@ -166,7 +166,7 @@ def test_a_standard_error_is_the_spread_over_keys(half):
     options = dict(size=SIZE, num_samples=512, sharding=None)
     parts = jax.random.split(jax.random.key(6), (67, 3))
     with jax.default_matmul_precision("highest"):
-        found = [analysis._posteriors(noisy, jnp.float32(0.5), keys, references, **options) for keys in parts]
+        found = [analysis.posteriors(noisy, jnp.float32(0.5), keys, references, **options) for keys in parts]
     mean, error = (np.concatenate([getattr(each, name) for each in found]) for name in ("mean", "standard_error"))
     assert np.sqrt((error**2).mean()) == pytest.approx(np.sqrt(mean.var(0).mean()), rel=0.15)
 

@@ -123,11 +123,12 @@ def test_a_disk_is_never_cut_by_the_border():
     assert np.abs(draw(ring)).max() < 1e-5
 
 
-def test_tangents_are_the_derivatives_of_the_image():
+@pytest.mark.parametrize("ramp", [1.0, 2.5])
+def test_tangents_are_the_derivatives_of_the_image(ramp):
     def both(key):
-        drawn = disks.draw(key, size=20)
-        derivatives = jax.jacfwd(functools.partial(disks.render, size=20))(drawn)
-        return disks.tangents(drawn, size=20), jnp.stack(derivatives)
+        drawn, options = disks.draw(key, size=20), dict(size=20, ramp=ramp)
+        derivatives = jax.jacfwd(functools.partial(disks.render, **options))(drawn)
+        return disks.tangents(drawn, **options), jnp.stack(derivatives)
 
     tangents, expected = draw(both, KEYS[:20])
     assert tangents.shape == (20, 5, 20, 20, 1)

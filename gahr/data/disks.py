@@ -9,7 +9,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
-from gahr.names import require_whole
+from gahr.names import require_positive, require_whole
 from gahr.types import Array, Key
 
 
@@ -68,58 +68,62 @@ def _polar(parameters: Parameters, size: int) -> tuple[Array, Array, Array]:
     return jnp.where(squared > 0, positive, 0.0), down / positive, across / positive
 
 
-def render(parameters: Parameters, *, size: int) -> Array:
+def render(parameters: Parameters, *, size: int, ramp: float = 1.0) -> Array:
     """Image of one disk.
 
-    x = b + (f - b) clip(r - rho + 1/2, 0, 1): foreground f, background b, radius r, and rho the distance of the pixel
-    centre from the centre of the disk. The edge is a ramp one pixel wide.
+    x = b + (f - b) clip((r - rho) / w + 1/2, 0, 1): foreground f, background b, radius r, and rho the distance of the
+    pixel centre from the centre of the disk. The edge is a ramp of width w.
 
     Args:
       parameters: those of one disk, each of shape (); `jax.vmap` for more.
       size: side in pixels.
+      ramp: w, pixels; a wider one makes smoother images.
 
     Returns:
       Image (size, size, 1), in [0, 1] where the grey levels are.
     """
     distance, _, _ = _polar(parameters, size)
-    mask = jnp.clip(parameters.radius - distance + 0.5, 0, 1)
+    mask = jnp.clip((parameters.radius - distance) / ramp + 0.5, 0, 1)
     return (mask * parameters.foreground + (1 - mask) * parameters.background)[..., None]
 
 
-def sample(key: Key, *, size: int = 80) -> Array:
+def sample(key: Key, *, size: int = 80, ramp: float = 1.0) -> Array:
     """One disk.
 
     Args:
       key: random key; an image set is one key per image.
       size: side in pixels.
+      ramp: width of the edge in pixels.
 
     Returns:
       Image (size, size, 1) in [0, 1].
 
     Raises:
-      ValueError: the side is below 7.
+      ValueError: the side is below 7, or the ramp not positive.
 
     Reference: arXiv:2310.02557, section 3.2.
     """
-    return render(draw(key, size=size), size=size)
+    require_positive(ramp=ramp)
+    return render(draw(key, size=size), size=size, ramp=ramp)
 
 
-def tangents(parameters: Parameters, *, size: int) -> Array:
+def tangents(parameters: Parameters, *, size: int, ramp: float = 1.0) -> Array:
     """Derivatives of the image of one disk by its five parameters.
 
-    With m the mask and m' = 1 on its ramp and 0 elsewhere: dx/df = m, dx/db = 1 - m, dx/dr = (f - b) m', and by the
+    With m the mask and m' = 1 / w on its ramp and 0 elsewhere: dx/df = m, dx/db = 1 - m, dx/dr = (f - b) m', and by the
     centre dx/dc = (f - b) m' (p - c) / rho for the pixel centre p.
 
     Args:
       parameters: those of one disk, each of shape ().
       size: side in pixels.
+      ramp: width w of the edge, pixels.
 
     Returns:
       Tangent vectors (5, size, size, 1) in the order of `Parameters`; grey levels have no unit, lengths are in
       pixels. They are not orthonormal: foreground and background overlap on the ramp.
     """
     distance, down, across = _polar(parameters, size)
-    inside = parameters.radius - distance + 0.5
+    inside = (parameters.radius - distance) / ramp + 0.5
     mask = jnp.clip(inside, 0, 1)
-    edge = jnp.where((inside > 0) & (inside < 1), parameters.foreground - parameters.background, 0.0)
+    edge = jnp.where((inside > 0) & (inside < 1), (parameters.foreground - parameters.background) / ramp, 0.0)
     return jnp.stack([mask, 1 - mask, edge, edge * down, edge * across])[..., None]

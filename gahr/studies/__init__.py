@@ -22,6 +22,7 @@ from gahr.studies import (
     slopes,
     spectra,
     steering,
+    tangents,
     transition,
     twins,
 )
@@ -48,6 +49,7 @@ STUDIES = {
     "slopes": slopes.STUDY,
     "spectra": spectra.STUDY,
     "steering": steering.STUDY,
+    "tangents": tangents.STUDY,
     "transition": transition.STUDY,
     "twins": twins.STUDY,
 }

@@ -5,7 +5,6 @@ projects on the five tangent vectors where the noise is small, and its mse is 5 
 which the paper does not compute, is known here at every noise level.
 """
 
-import functools
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -15,18 +14,17 @@ import numpy as np
 
 from gahr import metrics, noise
 from gahr.analysis import geometry, jacobian
-from gahr.blocks import in_chunks
-from gahr.classical.disk_posterior import Posterior, exact_jacobian, posterior_mean
+from gahr.classical.disk_posterior import Posterior, exact_jacobian
 from gahr.data import disks
 from gahr.denoiser import at
 from gahr.names import require_positive
+from gahr.studies.shared.disk_sets import DIMENSION, draw_disks, posteriors, require_samples
 from gahr.studies.shared.measures import counter, curve_of_told, denoise, probed_moments, whole_jacobian
 from gahr.studies.shared.nulls import null_denoisers
 from gahr.studies.shared.options import input_levels, require_least
 from gahr.studies.shared.study import Arrays, Runs
 from gahr.types import Array, Key, NoiseDenoiser, Progress, Sharding
 
-DIMENSION = 5  # of the set of disks
 _GEOMETRIC_BELOW = 0.1  # sigma up to which the noise is small: there the effective dimension is checked
 _NUM_VECTORS = 10  # drawn
 _NUM_PROBED = 8  # images on which the trace of a null is estimated
@@ -81,14 +79,14 @@ def analyze(
         (run,) = runs.values()
         size = run.data["size"]
         disk_key, noise_key, probe_key, proposal_key = (jax.random.fold_in(key, part) for part in range(4))
-        parameters, clean = _draw(jax.random.split(disk_key, num_images), size)
+        parameters, clean = draw_disks(jax.random.split(disk_key, num_images), size)
         keys = jax.random.split(proposal_key, num_images)
         sampling, probing = dict(size=size, num_samples=num_samples), dict(num_probes=num_probes, sharding=sharding)
         advance = counter(progress, num_disks + num_sigmas * 2 + num_levels + 3)
 
         def exact(sigma: Array) -> Posterior:
             noisy, sigma = noise.add_noise(noise_key, clean, sigma), jnp.float32(sigma)  # one type, compiled once
-            found = _posteriors(noisy, sigma, keys, parameters, sharding=sharding, **sampling)
+            found = posteriors(noisy, sigma, keys, parameters, sharding=sharding, **sampling)
             require_samples(found.effective, sigma, num_samples)
             advance("exact posterior mean")
             return found
@@ -140,42 +138,7 @@ def is_small(sigmas: np.ndarray) -> np.ndarray:
     return sigmas <= _GEOMETRIC_BELOW * (1 + 1e-6)
 
 
-@functools.partial(jax.jit, static_argnames="size")
-def _draw(keys: Key, size: int) -> tuple[disks.Parameters, Array]:
-    """A disk for each key, and their images."""
-    parameters = jax.vmap(functools.partial(disks.draw, size=size))(keys)
-    return parameters, jax.vmap(functools.partial(disks.render, size=size))(parameters)
-
-
 _exact_matrix = jax.jit(exact_jacobian, static_argnames=("size", "num_samples"))
-
-
-@functools.partial(jax.jit, static_argnames=("size", "num_samples", "sharding"))
-def _posteriors(
-    noisy: Array,
-    sigma: Array,
-    keys: Key,
-    references: disks.Parameters,
-    *,
-    size: int,
-    num_samples: int,
-    sharding: Sharding | None,
-) -> Posterior:
-    """The posterior of each of some disks (N, size, size, 1)."""
-
-    def posterior(row: tuple[Array, Key, disks.Parameters]) -> Posterior:
-        return posterior_mean(row[0], sigma, *row[1:], size=size, num_samples=num_samples)
-
-    return in_chunks(jax.vmap(posterior), (noisy, keys, references), chunk=1, sharding=sharding)
-
-
-def require_samples(weight: Array, sigma: Array, num_samples: int) -> None:
-    """ValueError where some image's proposals were all rejected, which leaves its effective samples zero."""
-    if not bool(jnp.all(weight > 0)):
-        raise ValueError(
-            f"every proposal for a disk was rejected at sigma = {float(sigma):.3g}; "
-            f"raise study.analysis.num_samples, {num_samples} now"
-        )
 
 
 def _of_nulls(

@@ -4,7 +4,8 @@ import numpy as np
 
 from gahr.analysis import performance
 from gahr.data import disks
-from gahr.studies.disks.analysis import DIMENSION, FIXED, is_small
+from gahr.studies.disks.analysis import FIXED, is_small
+from gahr.studies.shared.disk_sets import DIMENSION
 from gahr.studies.shared.measures import mean_and_range
 from gahr.studies.shared.study import Arrays, AtLeast, AtMost, Check, Estimate, Limit
 
