@@ -5,7 +5,8 @@
     python launch/main.py --config configs/memorization.py:data=file,path=faces.npz,size=20,set_sizes=1+10+100+1000
     python launch/main.py --config configs/memorization.py:scale=smoke     # seconds
 
-One network per number of images N, subset and variant; both figures are read off the same networks. Arguments, after
+One network per number of images N, subset and variant; the figures are read off the same networks: transition, twins,
+and explain, which known prior predicts what the networks do. Arguments, after
 the colon; several values are joined by "+":
   data       calpha, disks or file
   path       file of images that launch/prepare.py made; this and the next three for data=file alone
@@ -57,12 +58,25 @@ TWINS = {
     "smoke": dict(num_samples=6, max_steps=100, frame_every=20) | SAMPLER,
 }
 BELONGS = {"calpha": ("alpha",), "disks": (), "file": ("path", "split", "num_test", "channels")}  # arguments of data=
+EXPLAIN = {
+    "smoke": dict(
+        num_images=4,
+        num_held=2,
+        num_swapped=2,
+        num_samples=2,
+        windows=(3,),
+        num_moved=4,
+        sigmas=(0.1, 0.4),
+        num_steps=4,
+    )
+}
 # Asked for only where they apply: copies where N = 1 and one of 10 to 30 are among the sizes, the marks at the largest
 # N, set for 10,000 images, where that is at least 1,000. There networks of 16 features gain 1.3 dB over the linear
 # denoiser, whose samples have 0.35 of the images' kurtosis where theirs have 0.78; it has twins and a lead as they do.
 MARKS = dict(
     transition=dict(slope_at_one=(0.9, 1.05), gap_at_one=10.0, gap_at_largest=0.2, gain_at_largest=1.0),
     twins=dict(memorized=0.95, twin_at_largest=0.93, lead_at_largest=0.15, kurtosis_at_largest=0.6),
+    explain=dict(memorizer_at_ten=3.0, beyond_priors_at_largest=1.0),  # set before the first run
 )
 
 
@@ -121,13 +135,14 @@ def get_config(arg=None):
         runs[f"size{size}_features{features}{which}_n{number}_{subset}"] = run
     config.runs = runs
     patch = max(side for side in range(1, 5) if all(size % side == 0 for size in grid["size"]))
-    marks = _marks(grid["set_sizes"]) if config.scale != "smoke" else dict(transition={}, twins={})
+    marks = _marks(grid["set_sizes"]) if config.scale != "smoke" else {name: {} for name in MARKS}
     config.study = dict(
         transition=dict(analysis=TRANSITION.get(config.scale, {}), marks=marks["transition"]),
         twins=dict(
             analysis=TWINS.get(config.scale, SAMPLER) | dict(patch=patch, beta=arg["beta"], start=arg["start"]),
             marks=marks["twins"],
         ),
+        explain=dict(analysis=EXPLAIN.get(config.scale, {}), marks=marks["explain"]),
     )
     return config
 
@@ -136,6 +151,8 @@ def _marks(set_sizes):
     left_out = set() if 1 in set_sizes else {"slope_at_one", "gap_at_one"}
     if 1 not in set_sizes or not any(10 <= number <= 30 for number in set_sizes):
         left_out |= {"memorized"}
+    if not any(3 <= number <= 30 for number in set_sizes):
+        left_out |= {"memorizer_at_ten"}
     if max(set_sizes) < 1_000:
         left_out |= {name for marks in MARKS.values() for name in marks if name.endswith("at_largest")}
     return {study: {name: marks[name] for name in marks if name not in left_out} for study, marks in MARKS.items()}

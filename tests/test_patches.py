@@ -52,6 +52,24 @@ def test_a_window_that_sees_all_is_the_mean_of_point_masses():
     np.testing.assert_allclose(found, denoise(analytic.points(IMAGES), NOISY, SIGMAS), atol=1e-5)
 
 
+@pytest.mark.parametrize("window", [3, 11])
+def test_the_best_linear_denoiser_of_windows(window):
+    """By the normal equations of each value alone; where windows are cut, and of several channels, they are others."""
+    _, eigenvalues, basis = analytic.fit_gaussian(jnp.asarray(IMAGES), centred=False)
+    found = denoise(patches.linear(eigenvalues, basis, window=window), NOISY, SIGMAS)
+    flat = IMAGES.reshape(len(IMAGES), -1).astype(np.float64)
+    moment, numbers = flat.T @ flat / len(flat), np.arange(flat.shape[1]).reshape(SHAPE)
+    for noisy, sigma, one in zip(NOISY, SIGMAS, found, strict=True):
+        for place, (part, _) in windows(numbers, window // 2, "cut").items():
+            near = part.ravel()
+            weights = np.linalg.solve(moment[np.ix_(near, near)] + sigma**2 * np.eye(len(near)), moment[near])
+            expected = noisy.ravel()[near] @ weights[:, numbers[place]]
+            np.testing.assert_allclose(one[place], expected, atol=1e-4)
+    if window == 11:
+        whole = denoise(analytic.gaussian(jnp.zeros(SHAPE), eigenvalues, basis), NOISY, SIGMAS)
+        np.testing.assert_allclose(found, whole, atol=1e-4)
+
+
 @pytest.mark.parametrize("borders", ["circular", "matched"])
 def test_windows_of_all_places(borders):
     found = denoise(patches.equivariant(IMAGES, window=3, borders=borders, chunk=3), NOISY, SIGMAS)

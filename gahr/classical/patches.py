@@ -48,6 +48,20 @@ def local(images: Images, *, window: int, num_images: int | None = None, chunk: 
     return Partial(_Local(number, chunk, window), take)
 
 
+def linear(eigenvalues: Array, basis: Array, *, window: int) -> NoiseDenoiser:
+    """The best linear denoiser that sees windows alone: near q is a window about it, cut at the borders.
+
+    D(y)_q = sum_{p near q} w_p y_p, w = (M_PP + sigma^2 I)^-1 M_Pq, with the second moment M of images and P near q;
+    where the window is the whole image it is `gahr.classical.analytic.gaussian` of no mean.
+
+    Args:
+      eigenvalues, basis: (K,), (K, H, W, C) of M, by `gahr.classical.analytic.fit_gaussian` with centred=False.
+      window: as `local`.
+    """
+    _require_odd(window)
+    return Partial(_LinearLocal(window), eigenvalues, basis)
+
+
 def pca_local(
     images: Images,
     eigenvalues: Array,
@@ -173,6 +187,36 @@ class _Local:
     def _within(self, side: int) -> Array:
         place = np.arange(side)
         return jnp.asarray(abs(place[:, None] - place) <= self.window // 2, jnp.float32)
+
+
+@dataclasses.dataclass(frozen=True)
+class _LinearLocal:
+    window: int
+
+    def __call__(self, eigenvalues: Array, basis: Array, noisy: Array, sigma: Array) -> Array:
+        near, counts = self._near(*noisy.shape[-3:])
+        rows = basis.reshape(len(basis), -1)
+        with jax.default_matmul_precision("highest"):
+            moment = (rows.T * eigenvalues[None]) @ rows
+        inside = moment[near[:, :, None], near[:, None]] * (counts[:, :, None] * counts[:, None])
+        across = moment[near, np.arange(len(near))[:, None]] * counts
+
+        def one(image: Array, sigma: Array) -> Array:
+            noise = sigma**2 * jnp.eye(near.shape[1])
+            weights = jnp.linalg.solve(inside + noise[None], across[..., None])[..., 0]
+            return jnp.sum(weights * image.ravel()[near], 1).reshape(image.shape)
+
+        return _each(one, noisy, sigma)
+
+    def _near(self, height: int, width: int, channels: int) -> tuple[np.ndarray, np.ndarray]:
+        """Numbers of the values in the window of each value, (d, k^2 C), and which are in the image, 1 or 0."""
+        place = np.stack(np.unravel_index(np.arange(height * width * channels), (height, width, channels)), 1)
+        reach = np.arange(self.window) - self.window // 2
+        steps = np.stack(np.meshgrid(reach, reach, np.arange(channels), indexing="ij"), -1).reshape(-1, 3)
+        at = place[:, None] * [1, 1, 0] + steps[None]
+        counts = ((at >= 0) & (at < (height, width, channels))).all(-1)
+        at = np.where(counts[..., None], at, 0)
+        return (at[..., 0] * width + at[..., 1]) * channels + at[..., 2], counts.astype(np.float32)
 
 
 @dataclasses.dataclass(frozen=True)
