@@ -54,7 +54,7 @@ _SET = flags.DEFINE_multi_string(
 )  # fmt: skip
 _FIT = flags.DEFINE_integer(
     "fit", None, "Training images whose mean and covariance the start has beside the noise; 0 for the sampler's mean "
-    "alone. Left out, 1000 for samplers that go through levels, where the images are known.", 0
+    "alone. Left out, 1000 where the images are known, and 0 where the blind sampler restores an image.", 0
 )  # fmt: skip
 _IMAGE = flags.DEFINE_string("image", None, "Image file to restore; it stands first in the output.")
 _MEASUREMENT = flags.DEFINE_string(
@@ -63,7 +63,7 @@ _MEASUREMENT = flags.DEFINE_string(
 _SIGMA_OBSERVED = flags.DEFINE_float("sigma_observed", 0.0, "Level of the noise added to what is known.", 0.0)
 _DENOISE = flags.DEFINE_bool("denoise", True, "Denoise the images at the end.")
 _ANIMATE = flags.DEFINE_string("animate", None, "File of the path to the first 16: NAME.gif, or NAME.apng.")
-_CHUNK = flags.DEFINE_integer("chunk", 64, "Images drawn and kept at a time, at most.", 1)
+_CHUNK = flags.DEFINE_integer("chunk", 16, "Images drawn and kept at a time, at most.", 1)
 _PROGRESS = flags.DEFINE_enum("progress", "auto", ["auto", "plain", "off"], "Bars, plain lines, or nothing.")
 _DEBUG = flags.DEFINE_bool("debug", False, "Show the stack trace of an error.")
 

@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from jax.tree_util import Partial
 
 from gahr.analysis.jacobian import jacobian
 from gahr.classical import analytic
@@ -165,3 +166,12 @@ def test_images_between_two_noisy_ones_have_their_noise_and_the_ends_are_they():
 def test_what_cannot_be_meant_is_refused(make, message):
     with pytest.raises(ValueError, match=message):
         make()
+
+
+def test_a_trajectory_that_is_not_finite_says_from_which_step_on():
+    """NaN below sigma = 0.3, which the second step of three reaches; a caller's jit gets the NaN."""
+    broken = lambda noisy, sigma: jnp.where(sigma[:, None, None, None] < 0.3, jnp.nan, noisy / 2)
+    sigmas = jnp.array([1.0, 0.5, 0.2, 0.1])
+    with pytest.raises(ValueError, match=r"not finite from step 3 on, sigma 0.2 to 0.1: the denoiser diverges"):
+        ode.solve(broken, NOISY, sigmas=sigmas, solver="euler")
+    assert np.isnan(solve(Partial(broken), NOISY, sigmas=sigmas, solver="euler")).all()

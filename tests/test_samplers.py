@@ -63,6 +63,23 @@ def test_samples_of_a_gaussian_on_a_subspace_have_its_mean_and_covariance():
     assert (np.abs(np.cov(coefficients.T) - np.eye(rank)) < 4 * np.sqrt(error)).all()
 
 
+def halved(noisy):
+    """Posterior mean of white noise at the level where that is as large."""
+    return noisy / 2
+
+
+def test_ten_thousand_blind_samples_have_the_second_moment_of_the_recursion():
+    """gamma^2 is linear in |r|^2, so that E y^2 is known in any dimension: two, where |r| varies most."""
+    number, steps, h, beta = 10_000, 12, 0.3, 0.4
+    options = dict(step_size=h, beta=beta, max_steps=steps, mean=0.0, sigma_stop=1e-9, sigma_limit=1e3, chunk=number)
+    samples, trace = sample(halved, (number, 1, 2, 1), **options)
+    factor = (1 - h / 2) ** 2 + ((1 - beta * h) ** 2 - (1 - h) ** 2) / 4
+    squares = np.mean(np.asarray(samples, np.float64) ** 2, (1, 2, 3))
+    assert trace.steps.tolist() == [steps] * number
+    assert abs(squares.mean() - factor**steps) < 4 * squares.std() / number**0.5
+    assert abs(np.mean(samples)) < 4 * np.std(samples) / (2 * number) ** 0.5
+
+
 def test_samples_of_point_masses_are_training_points_and_meet_all_of_them():
     points = jax.random.uniform(jax.random.key(1), (4, 8, 8, 1))
     posterior_mean = analytic.points(points)

@@ -103,6 +103,24 @@ def test_ten_thousand_samples_of_a_gaussian_have_the_mean_and_covariance_of_the_
     assert (np.abs(np.cov(modes.T) - np.eye(2)) < 4 * errors).all()
 
 
+def test_ten_thousand_samples_by_the_multistep_method_are_those_of_the_polynomials_through_its_slopes():
+    samples, trace = draw("multistep", TO_ZERO, factor=FACTOR)
+    variance = []
+    for l in PRIOR:
+        slope = lambda y, s, l=l: y * s / (l + s**2)
+        y, slopes = heun_factor(l, *TO_ZERO[:2]), [slope(1, TO_ZERO[0])]
+        for n, (s, after) in enumerate(itertools.pairwise(TO_ZERO[1:]), 1):
+            slopes.append(slope(y, s))
+            known = min(n + 1, 3)
+            polynomial = np.polyint(np.polyfit(TO_ZERO[n + 1 - known : n + 1], slopes[-known:], known - 1))
+            y += np.polyval(polynomial, after) - np.polyval(polynomial, s)
+        variance.append((l + TO_ZERO[0] ** 2) * y**2)
+    modes = modes_of(samples) / np.sqrt(variance)
+    assert trace.steps.tolist() == [len(TO_ZERO) - 1] * NUMBER
+    np.testing.assert_allclose(modes.mean(0), 0, atol=4 / NUMBER**0.5)
+    assert (np.abs(np.cov(modes.T) - np.eye(2)) < 4 * np.sqrt((np.eye(2) + 1) / NUMBER)).all()
+
+
 def test_with_many_levels_the_samples_are_those_of_the_prior_and_from_a_wide_start_without_its_covariance():
     samples, _ = draw("heun", schedules.karras(sigma_max=20.0, sigma_min=0.005, num_levels=40))
     modes = modes_of(samples) / np.sqrt(PRIOR)

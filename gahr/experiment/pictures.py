@@ -1,6 +1,7 @@
 """Samples as files: a grid of pictures, one picture each, arrays, and an animation."""
 
 import math
+import shutil
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -39,11 +40,13 @@ def write(out: Path, images: np.ndarray, *, first: Mapping[str, np.ndarray], **a
         picture = _picture(grid(np.stack([*first.values(), *images])))
         storage.write_whole(out, lambda content: picture.save(content, "PNG"))
     else:
-        out.mkdir(parents=True, exist_ok=True)
+        partial = out.with_name(f"{out.name}.partial")  # renamed once it is whole
+        shutil.rmtree(partial, ignore_errors=True)
+        partial.mkdir(parents=True)
         numbered = {f"{i:0{len(str(len(images) - 1))}d}": image for i, image in enumerate(images)}
         for name, image in {**first, **numbered}.items():
-            picture = _picture(image)
-            storage.write_whole(out / f"{name}.png", lambda content, picture=picture: picture.save(content, "PNG"))
+            _picture(image).save(partial / f"{name}.png")
+        partial.rename(out)
 
 
 def grid(images: np.ndarray) -> np.ndarray:

@@ -22,7 +22,7 @@ from gahr.types import Progress, PyTree, Sharding
 _NUM_FRAMES = 60
 _NUM_MOVING = 16  # samples in an animation
 _PIECE = 4  # steps between two looks at the clock
-_FIT = 1000  # training images that the start of samplers with levels has mean and covariance of
+_FIT = 1000  # training images that the start has mean and covariance of
 
 
 def draw_to(
@@ -43,7 +43,7 @@ def draw_to(
     sigma_observed: float = 0.0,
     final_denoise: bool = True,
     animation: str | None = None,
-    chunk: int = 64,
+    chunk: int = 16,
     progress: Progress,
 ) -> str:
     """Draw samples of a network by its name, and write them to a file that must not exist yet.
@@ -54,7 +54,8 @@ def draw_to(
       size: as `gahr.experiment.source.shape_of`.
       image, sigma_observed: an image to restore, as `gahr.experiment.problem.problem_of`.
       sampler, schedule, measurement, given: as `gahr.experiment.choice.choose`.
-      fit: as `draw`; None for 1000 where the sampler goes through levels and the images are known.
+      fit: as `draw`; None for 1000 where images of the size are known, but for the blind sampler
+        of an image to restore.
       number, seed, final_denoise, chunk, progress: as `draw`.
 
     Returns:
@@ -82,7 +83,8 @@ def draw_to(
         how = dict(size=shape[0], channels=shape[2], seed=seed, sigma_observed=sigma_observed)
         problem = problem_of(image, measurement, choice.measured, **how)
     if fit is None:
-        fit = _FIT if choice.schedule and source.section is not None and "mean" not in choice.options else 0
+        wanted = (image is None or choice.name != BLIND) and "mean" not in choice.options
+        fit = _FIT if wanted and source.section is not None and shape == shape_of(source, size=None) else 0
     options = dict(number=number, shape=shape, seed=seed, fit=fit, final_denoise=final_denoise, chunk=chunk)
     sharding = hosts.spread() if jax.device_count() > 1 else None
     options |= dict(problem=problem, moving=bool(animation), sharding=sharding, progress=progress)
@@ -121,7 +123,7 @@ def draw(
     problem: Problem | None = None,
     final_denoise: bool = True,
     moving: bool = False,
-    chunk: int = 64,
+    chunk: int = 16,
     sharding: Sharding | None = None,
     progress: Progress,
 ) -> Drawn:

@@ -36,7 +36,8 @@ def solve(noise_denoiser: NoiseDenoiser, noisy: Array, *, sigmas: Array, solver:
       y at sigmas[-1], shape of `noisy`; differentiable in both modes.
 
     Raises:
-      ValueError: an unknown solver, levels that do not fall, or are not positive.
+      ValueError: an unknown solver, levels that do not fall, or are not positive. Outside of `jax.jit` and other
+        transformations also where the trajectory is not finite; the message says from which step on.
     """
     return _follow(noise_denoiser, noisy, check_levels(sigmas), solver)
 
@@ -109,10 +110,18 @@ def _follow(noise_denoiser: NoiseDenoiser, images: Array, levels: Array, solver:
     flat = images.reshape(-1, *images.shape[-3:])
     state = scheduled.State(flat, jnp.zeros(len(flat), jnp.int32), remember(flat))
 
-    def step(state: scheduled.State, _: None) -> tuple[scheduled.State, None]:
-        return scheduled.move(rule, levels, noise_denoiser, None, state)[0], None
+    def step(state: scheduled.State, _: None) -> tuple[scheduled.State, Array]:
+        moved = scheduled.move(rule, levels, noise_denoiser, None, state)[0]
+        return moved, jnp.isfinite(moved.images).all()
 
-    return lax.scan(step, state, length=len(levels) - 1)[0].images.reshape(images.shape)
+    end, is_finite = lax.scan(step, state, length=len(levels) - 1)
+    if not isinstance(is_finite, jax.core.Tracer) and not is_finite.all():
+        at = int(jnp.argmin(is_finite))
+        raise ValueError(
+            f"the trajectory is not finite from step {at + 1} on, sigma {float(levels[at]):.3g} to "
+            f"{float(levels[at + 1]):.3g}: the denoiser diverges there"
+        )
+    return end.images.reshape(images.shape)
 
 
 def _given(noise: Array, keys: Key, shape: tuple[int, int, int]) -> scheduled.State:

@@ -182,7 +182,11 @@ def check(
     expected = {"exact samples, standard error": truth.error}
     return [
         Check(
-            f"annealed, {steps[-1]}: {text}", expected, error["annealed"], AtMost(weight_within), {small: error[small]}
+            f"annealed, {steps[-1]}: {text}",
+            expected,
+            error["annealed"],
+            AtMost(weight_within),
+            {name: error[name] for name in (small, between)},
         ),
         Check(
             f"{small}, as many: {text}",

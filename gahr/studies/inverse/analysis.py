@@ -2,7 +2,7 @@
 
 Each method sees the same measurements: their pseudo-inverse, the best linear answer, plug-and-play and guided sampling
 with the network's denoiser, and the constrained ascent, whose samples are looked at one by one and in the mean. The
-same ascent with the best linear denoiser says what the network adds.
+same methods with the best linear denoiser say what the network adds.
 """
 
 from collections.abc import Callable, Mapping
@@ -15,7 +15,7 @@ import numpy as np
 from jax.tree_util import Partial
 
 from gahr import metrics
-from gahr.classical.analytic import fit_gaussian
+from gahr.classical.analytic import fit_gaussian, gaussian
 from gahr.data import files
 from gahr.denoiser import bind, blind, is_told
 from gahr.models import published
@@ -30,7 +30,8 @@ from gahr.types import Array, Denoiser, Key, Progress, Sharding
 
 PSEUDO, WIENER, PLUG, GUIDED = "pseudo-inverse", "Wiener", "plug-and-play", "guided"
 SAMPLE, MEAN, LINEAR_SAMPLE, LINEAR_MEAN = "one sample", "mean of samples", "linear, one sample", "linear, mean"
-METHODS = (PSEUDO, WIENER, PLUG, GUIDED, SAMPLE, MEAN, LINEAR_SAMPLE, LINEAR_MEAN)
+LINEAR_PLUG, LINEAR_GUIDED = "linear, plug-and-play", "linear, guided"
+METHODS = (PSEUDO, WIENER, PLUG, GUIDED, SAMPLE, MEAN, LINEAR_PLUG, LINEAR_GUIDED, LINEAR_SAMPLE, LINEAR_MEAN)
 _SIGMA_MIN, _SIGMA_MAX = 0.01, 1.0  # of plug-and-play and guidance
 _PLUG_LEVELS, _GUIDED_LEVELS = 40, 100
 
@@ -190,9 +191,10 @@ def _answers(
     answers = {PSEUDO: restoration.pseudo_inverse(measurement, observed)}
     answers[WIENER] = restoration.wiener(exact, exact.measure(clean), mean=mean, factor=factor)
     coarse = schedules.geometric(**ends, num_levels=_PLUG_LEVELS)
-    answers[PLUG] = _plug_and_play(told, measurement, observed, sigmas=coarse, start=answers[WIENER])
     options = dict(final_denoise=True, note=f"{note}: guided", **how)
-    answers[GUIDED] = driver.sample(guide, told, key, clean.shape, **options)[0]
+    for plug, guided, each in ((PLUG, GUIDED, told), (LINEAR_PLUG, LINEAR_GUIDED, gaussian(*law))):
+        answers[plug] = _plug_and_play(each, measurement, observed, sigmas=coarse, start=answers[WIENER])
+        answers[guided] = driver.sample(guide, each, key, clean.shape, **options)[0]
     advance(f"{note}: baselines")
     linear = blind_linear(*law, sigma_min=ascent["sigma_stop"] / 2, sigma_max=2.0)
     rows = jnp.repeat(observed, num_samples, 0)

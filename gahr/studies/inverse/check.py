@@ -4,7 +4,19 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from gahr.studies.inverse.analysis import LINEAR_MEAN, LINEAR_SAMPLE, MEAN, METHODS, PSEUDO, SAMPLE, WIENER
+from gahr.studies.inverse.analysis import (
+    GUIDED,
+    LINEAR_GUIDED,
+    LINEAR_MEAN,
+    LINEAR_PLUG,
+    LINEAR_SAMPLE,
+    MEAN,
+    METHODS,
+    PLUG,
+    PSEUDO,
+    SAMPLE,
+    WIENER,
+)
 from gahr.studies.shared.study import Arrays, AtLeast, Check, Estimate, Limit, Number
 
 
@@ -79,6 +91,16 @@ def check(
             wiener(MEAN),
             AtLeast(over_wiener),
             {"linear denoiser": wiener(LINEAR_MEAN)},
+        ),
+        *(
+            Check(
+                f"{method} above the best linear answer, dB",
+                None,
+                wiener(method),
+                None,
+                {"linear denoiser": wiener(linear)},
+            )
+            for method, linear in ((PLUG, LINEAR_PLUG), (GUIDED, LINEAR_GUIDED))
         ),
         Check("samples that diverged", 0, float(arrays["diverged"].sum())),
     ]
