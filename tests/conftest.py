@@ -91,6 +91,15 @@ def assert_uniform(values, low=0.0, high=1.0):
     assert_follows(lambda value: (value - low) / (high - low), values)
 
 
+@pytest.fixture(scope="module", autouse=True)
+def few_programs():
+    """Compiled programs are let go of before they hold all of the memory maps, 65,530, that Linux gives a process."""
+    yield
+    maps = Path("/proc/self/maps")
+    if maps.exists() and maps.read_bytes().count(b"\n") > 30_000:
+        jax.clear_caches()
+
+
 class Told(nn.Module):
     """A network told sigma: the Wiener filter of images of independent pixels, whose variance is its parameter."""
 
