@@ -14,8 +14,9 @@ from gahr.classical.analytic import points
 from gahr.data import calpha
 from gahr.experiment.progress import Progress
 from gahr.studies.explain import STUDY
-from gahr.studies.explain.analysis import PRIORS, SWAPPED, TWIN
+from gahr.studies.explain.analysis import PRIORS, SWAPPED, TWIN, _fit
 from gahr.studies.explain.check import best_prior, beyond, nearer, nearer_samples
+from gahr.studies.shared.nulls import linear
 from gahr.studies.shared.study import Run
 
 SIZE, NUMBER, SIGMAS = 8, 12, (0.1, 0.5)
@@ -94,3 +95,29 @@ def test_units_are_those_of_the_linear_denoiser(found):
     arrays["networks/network/identity"] = 4 * arrays["networks/network/linear"]
     np.testing.assert_allclose(nearer(arrays, "networks", "identity"), -10 * np.log10(4), rtol=1e-6)
     np.testing.assert_allclose(nearer(arrays, "networks", "linear"), 0)
+
+
+def test_the_linear_denoiser_is_a_prior_like_others(found):
+    """Where all others are further away, the twin is compared with it, and not with the next."""
+    arrays = dict(found[None])
+    far = {f"networks/network/{name}": 9 * arrays["networks/network/linear"] for name in PRIORS if name != "linear"}
+    which, best = best_prior(arrays | far, "networks")
+    assert {PRIORS[i] for i in which.ravel()} == {"linear"}
+    np.testing.assert_allclose(best, 0)
+
+
+def test_correlations_are_of_what_is_added_to_the_linear_denoiser(found):
+    for kind, same in (("memorizer", "memorizer"), (None, TWIN)):
+        of = lambda name, kind=kind: found[kind][f"networks/correlation/{name}"]
+        np.testing.assert_allclose(of(same), 1, atol=1e-4)
+        np.testing.assert_allclose(of("linear"), 0, atol=1e-4)
+        assert of("identity").max() < 0.99
+
+
+def test_a_filter_of_windows_that_see_all_is_the_linear_denoiser():
+    """Eigenvalues of images that a vector was fitted to make the filter another one, whatever the window."""
+    own = images("a", NUMBER)
+    filters = patches.linear(*_fit(own, centred=False), window=2 * SIZE - 1), linear(own)
+    noisy = own[:2] + 0.3 * jax.random.normal(jax.random.key(1), own[:2].shape)
+    found, whole = (jax.jit(each)(noisy, jnp.float32(0.3)) for each in filters)
+    np.testing.assert_allclose(found, whole, atol=1e-4)

@@ -160,19 +160,11 @@ def check(
     Returns:
       List of Check; a mark of None makes the line a report without verdict.
     """
-    fields = np.array([arrays[f"{_FIELD.format(slope)}/slope"][0] for slope in arrays["slopes"]])
-    halves = np.array([arrays[f"{_FIELD.format(slope)}/amplitude"][0] for slope in arrays["slopes"]])
-    far = lambda found: float(np.max(abs(found - arrays["slopes"])))
-    checks = [
-        Check(
-            "fields: |slope of power - that of the field|, largest",
-            0,
-            far(fields),
-            AtMost(slope_within),
-            {"slope of amplitude": far(halves)},
-        )
-    ]
-    claimed, contour = _FIELD.format(_CLAIMED), _of_contour(len(arrays[f"{_FIELD.format(_CLAIMED)}/rings"]))
+    known, claimed = [_FIELD.format(slope) for slope in arrays["slopes"]], _FIELD.format(_CLAIMED)
+    contour = _of_contour(len(arrays[f"{claimed}/rings"]))
+    far = lambda of: float(max(abs([arrays[f"{name}/{of}"][0] for name in known] - arrays["slopes"])))
+    text, null = "fields: |slope of power - that of the field|, largest", {"slope of amplitude": far("amplitude")}
+    checks = [Check(text, 0, far("slope"), AtMost(slope_within), null)]
     for alpha in arrays["alphas"].tolist():
         found, name = arrays[f"{_CALPHA.format(alpha)}/slope"], _CALPHA.format(alpha)
         checks.append(Check(f"{name}: slope of power", {"contour": contour}, _interval(found)))
@@ -183,28 +175,20 @@ def check(
     if "file" in arrays["names"]:
         each, text = arrays["file/each"], f"file {arrays['source']}"
         ends = dict(low=float(np.quantile(each, 0.05)), high=float(np.quantile(each, 0.95)))
+        measured = _interval(arrays["file/amplitude"])
+        null = {"fields of amplitude f^-2": float(arrays[f"{claimed}/amplitude"][0])}
         checks += [
             Check(f"{text}: slope of power", "-2 to -2.4 of photographs", _interval(arrays["file/slope"])),
             Check(f"{text}: slopes of power of single images", None, Estimate(float(each.mean()), **ends)),
             Check(
-                f"{text}: slope of amplitude",
-                "-0.8 to -1.5 of photographs",
-                _interval(arrays["file/amplitude"]),
-                AtLeast(amplitude_above),
-                {"fields of amplitude f^-2": float(arrays[f"{claimed}/amplitude"][0])},
+                f"{text}: slope of amplitude", "-0.8 to -1.5 of photographs", measured, AtLeast(amplitude_above), null
             ),
         ]
     if "categories" in arrays:
-        shuffled = arrays["shuffled"]
-        checks.append(
-            Check(
-                "file: share between categories of power at 90 over 0 degrees",
-                None,
-                share_between(arrays["leaning"], arrays["labels"]),
-                AtLeast(between_categories),
-                {"labels shuffled": Estimate(float(shuffled.mean()), low=shuffled.min(), high=shuffled.max())},
-            )
-        )
+        shuffled, text = arrays["shuffled"], "file: share between categories of power at 90 over 0 degrees"
+        null = {"labels shuffled": Estimate(float(shuffled.mean()), low=shuffled.min(), high=shuffled.max())}
+        share = share_between(arrays["leaning"], arrays["labels"])
+        checks.append(Check(text, None, share, AtLeast(between_categories), null))
         for i, name in enumerate(arrays["categories"].tolist()):
             own = arrays["leaning"][arrays["labels"] == i]
             named = zip(("0", "45", "90", "135"), arrays[f"{name}/slope"].tolist(), strict=True)
@@ -268,11 +252,7 @@ def _draw_slopes(axes, arrays: Arrays) -> None:
     known = {_FIELD.format(slope): slope for slope in (*arrays["slopes"], _CLAIMED)}
     for i, name in enumerate(names):
         colour = "0.5" if name in known else "black" if name == "file" else COLOURS[0]
-        low, high = np.quantile(arrays[f"{name}/each"], (0.05, 0.95))
-        axes.plot((low, high), (i, i), color=colour, lw=0.7)
-        slope, *ends = arrays[f"{name}/slope"]
-        axes.plot(ends, (i, i), color=colour, lw=3.5, solid_capstyle="butt")
-        axes.plot(slope, i, "o", color=colour, ms=3.5)
+        _draw_bar(axes, i, arrays[f"{name}/each"], arrays[f"{name}/slope"], colour)
         if name in known:
             axes.plot(known[name], i, "|", color=COLOURS[1], ms=9, mew=1.3)
     contour = _of_contour(len(arrays[f"{names[0]}/rings"]))
@@ -288,15 +268,21 @@ def _draw_slopes(axes, arrays: Arrays) -> None:
     axes.legend(fontsize=5.5, loc="lower left")
 
 
+def _draw_bar(axes, row: int, each: np.ndarray, found: Sequence[float], colour: str) -> None:
+    """A mean and the ends of its interval, and as a thin line 90 % of the images."""
+    mean, *ends = found
+    axes.plot(np.quantile(each, (0.05, 0.95)), (row, row), color=colour, lw=0.7)
+    axes.plot(ends, (row, row), color=colour, lw=3.5, solid_capstyle="butt")
+    axes.plot(mean, row, "o", color=colour, ms=3.5)
+
+
 def _draw_categories(axes, arrays: Arrays) -> None:
     names, leaning, labels = arrays["categories"].tolist(), arrays["leaning"], arrays["labels"]
     order = np.argsort([leaning[labels == i].mean() for i in range(len(names))])
     for row, i in enumerate(order):
         own = leaning[labels == i]
-        axes.plot(np.quantile(own, (0.05, 0.95)), (row, row), color=COLOURS[0], lw=0.7)
         half = 1.96 * own.std() / np.sqrt(len(own))
-        axes.plot((own.mean() - half, own.mean() + half), (row, row), color=COLOURS[0], lw=3.5, solid_capstyle="butt")
-        axes.plot(own.mean(), row, "o", color=COLOURS[0], ms=3.5)
+        _draw_bar(axes, row, own, own.mean() + half * np.array([0, -1, 1]), COLOURS[0])
     axes.axvline(leaning.mean(), **NULLS["linear"], label="mean, as with shuffled labels")
     axes.axvline(0, color="black", lw=0.5)
     axes.set(yticks=range(len(names)), xlabel="power at 90 degrees\nover that at 0 degrees (dB)", title="Categories")

@@ -1,5 +1,6 @@
 """The analysis of `gahr.studies.explain`: distances of denoisers to networks, in outputs and in samples."""
 
+import functools
 from collections.abc import Callable, Mapping, Sequence
 
 import jax
@@ -15,18 +16,22 @@ from gahr.sampling import driver, euler, schedules
 from gahr.sampling.sampler import Sampler
 from gahr.studies.shared.families import families, family_arrays
 from gahr.studies.shared.measures import counter, denoise, whole_jacobian
-from gahr.studies.shared.nulls import null_denoisers
+from gahr.studies.shared.nulls import linear, null_denoisers
 from gahr.studies.shared.options import require_least
 from gahr.studies.shared.study import Arrays, Run, Runs
 from gahr.types import Array, Key, NoiseDenoiser, Progress, Sharding
 
 LINEAR, TWIN, SWAPPED = "linear", "twin network", "Jacobian at another image"
+OTHERS = "memorizer of other images"
 PRIORS = (  # what is known beforehand, and needs no training
     "memorizer",
+    LINEAR,
+    "linear, with a mean",
     "linear, all places alike",
     "linear, windows",
     "patches of the place",
     "patches of any place",
+    "patches a filter sees",
     "wavelets, 8 shifts",
     "3x3 filter",
     "identity",
@@ -65,7 +70,8 @@ def analyze(
     Returns:
       Function (runs with both subsets of each N, key, *, progress, sharding=None) -> those of `families`, sigmas (S,)
       and arrays named "FAMILY/quantity": set_sizes (K,); for each of `SUBJECTS` and predictors of it, "SUBJECT/NAME"
-      (K, S, n), mean squared difference of their outputs; window/NAME (K, S); samples/NAME (K, n'), that of samples;
+      (K, S, n), mean squared difference of their outputs; correlation/NAME (K, S, n), of what the network and the
+      predictor add to the linear denoiser; window/NAME (K, S); samples/NAME (K, n'), squared difference of samples;
       of the last family images to draw.
 
     Raises:
@@ -122,14 +128,17 @@ def _predictors(
         LINEAR: nulls[LINEAR],
         TWIN: twin.noise_denoiser,
         "memorizer": points(own),
+        OTHERS: points(twin.images(twin.subset, twin.set_size)),
+        "linear, with a mean": linear(own, centred=True),
         "linear, all places alike": shrinkage.wiener(
             transforms.fourier(), spectra.stationary_spectrum(own), mean=jnp.full(own.shape[1:], own.mean())
         ),
+        "patches a filter sees": patches.pca_local(own, *_fit(own, centred=True)),
         "wavelets, 8 shifts": shrinkage.cycle_spin(shrinkage.hard(transforms.wavelets(levels=levels))),
         "3x3 filter": nulls["3x3 filter"],
         "identity": nulls["identity"],
     }
-    moment = _moment(own)
+    moment = _fit(own, centred=False)
     return {name: {0: each} for name, each in alone.items()} | {
         "linear, windows": {side: patches.linear(*moment, window=side) for side in windows},
         "patches of the place": {side: patches.local(own, window=side) for side in windows},
@@ -139,9 +148,10 @@ def _predictors(
     }
 
 
-@jax.jit
-def _moment(images: Array) -> tuple[Array, Array]:
-    return fit_gaussian(images, centred=False)[1:]
+@functools.partial(jax.jit, static_argnames="centred")
+def _fit(images: Array, *, centred: bool) -> tuple[Array, Array]:
+    """Eigenvalues and basis as the linear denoiser has them, so that a filter of windows differs in locality alone."""
+    return fit_gaussian(images, centred=centred, hold_out=5)[1:]
 
 
 def _subjects(pair: tuple[Run, Run]) -> dict[str, tuple[NoiseDenoiser, NoiseDenoiser]]:
@@ -169,13 +179,15 @@ def _outputs(
         noisy = noise.add_noise(key, test, sigma)
         of = lambda denoiser, noisy=noisy, sigma=sigma: denoise(as_argument(denoiser), noisy, jnp.float32(sigma))
         targets = {name: tuple(map(of, both)) for name, both in subjects.items()}
-        network = targets["network"][0]
+        network, filtered = targets["network"][0], of(predictors[LINEAR][0])
         for name, choices in predictors.items():
             outputs = [of(denoiser) for denoiser in choices.values()]
             held = [float(metrics.mse(network, each)[-num_held:].mean()) for each in outputs]
             votes[name] += np.log(np.maximum(held, 1e-12))
             best = int(np.argmin(held))
             row.setdefault(f"window/{name}", []).append(jnp.asarray(list(choices)[best]))
+            alike = metrics.cosine_similarity(network - filtered, outputs[best] - filtered, centred=False)
+            row.setdefault(f"correlation/{name}", []).append(alike[:-num_held])
             for subject, (target, twin) in targets.items():
                 other = twin if name == TWIN else outputs[best]
                 row.setdefault(f"{subject}/{name}", []).append(metrics.mse(target, other)[:-num_held])

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from gahr.studies.explain.analysis import LINEAR, PRIORS, SUBJECTS, SWAPPED, TWIN
+from gahr.studies.explain.analysis import LINEAR, OTHERS, PRIORS, SUBJECTS, SWAPPED, TWIN
 from gahr.studies.shared.families import heading, repeats
 from gahr.studies.shared.local_basis import spread
 from gahr.studies.shared.study import Arrays, AtLeast, Check, Limit
@@ -75,7 +75,7 @@ def check(arrays: Arrays, *, memorizer_at_ten: Limit = None, beyond_priors_at_la
                 "> 0 where it memorizes",
                 of("memorizer", ten),
                 AtLeast(memorizer_at_ten),
-                {LINEAR: 0.0} | {who: of("memorizer", ten, subject=who) for who in filters},
+                {LINEAR: 0.0, OTHERS: of(OTHERS, ten)} | {who: of("memorizer", ten, subject=who) for who in filters},
             ),
             Check(
                 f"{start}: twin nearer to the network than the best prior, N = {sizes[largest]:,}, dB",
@@ -89,6 +89,13 @@ def check(arrays: Arrays, *, memorizer_at_ten: Limit = None, beyond_priors_at_la
             measured = {name: of(name, k) for name in _ordered(arrays, names, k)}
             text = f"{start}, N = {number:,}: nearer to the network than the linear denoiser, dB, mean over levels"
             checks.append(Check(text, {LINEAR: 0.0}, measured))
+            alike = {
+                name: float(np.mean([arrays[f"{each}/correlation/{name}"][k] for each in names]))
+                for name in measured
+                if name not in (LINEAR, SWAPPED)
+            }
+            text = f"{start}, N = {number:,}: correlation with what the network adds to the linear denoiser"
+            checks.append(Check(text, {"same": 1.0}, alike))
             which, found = best_prior(arrays, names[0])
             best = {
                 f"sigma {sigma:g}, {PRIORS[i]}": float(value)
