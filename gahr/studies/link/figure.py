@@ -80,7 +80,7 @@ def _draw_predicted(slopes, levels, arrays: Arrays, names: list[str]) -> None:
     slopes.plot([], [], marker="x", ms=5, ls="", color="0.4", label="linear denoiser, own")
     slopes.plot([], [], marker="+", ms=5, ls="", color="0.4", label="untrained, own")
     slopes.set(xlabel="measured slope (dB / dB)", ylabel="predicted slope", title="Slope by the risk in a basis")
-    slopes.legend(loc="best")
+    slopes.legend(loc="upper left")
     levels.axhline(0, color="grey", lw=0.8)
     for basis, colour in _look(arrays, names[0]).items():
         levels.plot([], [], "s", ms=4, color=colour, label=basis)
