@@ -68,6 +68,8 @@ def _draw_curves(curves, slopes, arrays) -> None:
     curves.plot(levels, levels, **NULLS["identity"], label="identity")
     curves.set(xlabel="input PSNR (dB)", ylabel="output PSNR (dB)", title="Denoising performance")
     slopes.set(xlabel="input PSNR (dB)", ylabel="local slope (dB / dB)", title="Slope of the curves")
+    if not alone:
+        curves.set_ylim(bottom=-24)  # room for the legend
     slopes.set_ylim(0, 1.2)  # |J|^2 / tr J is larger at large noise, where the network is no MMSE denoiser
     for axes in (curves, slopes):
         axes.legend(loc="best")
