@@ -57,18 +57,21 @@ def quantile_map(weights: Array, means: Array, deviation: float, *, sigma_min: f
 
 def _quantile_map(weights: Array, means: Array, deviation: Array, least: Array, noisy: Array, sigma: Array) -> Array:
     wide = jnp.broadcast_to(sigma, noisy.shape[:-3])[..., None, None, None]
+    last = lambda values: jnp.expand_dims(values, tuple(range(noisy.ndim)))  # (1, ..., 1, M)
 
     def below(numbers: Array, level: Array) -> Array:
-        spread = jnp.sqrt(deviation**2 + level**2)[..., None]
-        return jnp.sum(weights * norm.cdf((numbers[..., None] - means) / spread), -1)
+        apart = (numbers[..., None] - last(means)) / jnp.sqrt(deviation**2 + level**2)[..., None]
+        return jnp.sum(last(weights) * norm.cdf(apart), -1)
 
     def halved(ends: tuple[Array, Array], _: None) -> tuple[tuple[Array, Array], None]:
         low, high = ends
         middle = (low + high) / 2
-        right = below(middle, least) < share
+        right = below(middle, at_end) < share
         return (jnp.where(right, middle, low), jnp.where(right, high, middle)), None
 
-    share, reach = below(noisy, wide), 7 * jnp.sqrt(deviation**2 + least**2)  # float32 knows no quantile beyond
+    at_end = jnp.broadcast_to(least, noisy.shape)
+    share = below(noisy, jnp.broadcast_to(wide, noisy.shape))
+    reach = 7 * jnp.sqrt(deviation**2 + least**2)  # float32 knows no quantile beyond
     ends = tuple(jnp.broadcast_to(end, noisy.shape) for end in (means.min() - reach, means.max() + reach))
     low, high = lax.scan(halved, ends, None, length=40)[0]
     return (low + high) / 2
