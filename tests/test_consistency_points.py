@@ -65,13 +65,15 @@ def test_the_exact_function_has_no_error_and_nulls_miss_the_marks():
         error, right = checks[f"{words}: median error of the end"], checks[f"{words}: share on the right mode"]
         assert error.value < 1e-3
         assert error.finding
-        assert set(error.nulls) - set(error.met_by) == set(consistency_points.NULLS)
+        assert not error.met_by
         assert right.value > 0.98
         assert checks[f"{words}: median relative error of the Jacobian"].value < 0.02
         assert checks[f"{words}: cosine of leading left vectors"].value > 0.99
         assert checks[f"{words}: noise moved by 0.1 sigma, relative error of the answer"].value < 0.02
-    # by symmetry the linear flow points at the right mode, which is why the errors are asked for too
-    assert "linear" in checks["five modes in the plane, easy tuning: share on the right mode"].met_by
+    # by symmetry the linear flow points at the right mode, which is why nothing is asked for there
+    right = checks["five modes in the plane, easy tuning: share on the right mode"]
+    assert right.nulls["linear"] > 0.9
+    assert right.met is None
     assert checks["line: largest difference of the ODE and the quantile map"].value < 5e-3
     # the second level of an exact sampler changes nothing
     assert abs(arrays["plane/ect/scores"]).max() < 0.02
