@@ -208,7 +208,7 @@ def check(arrays: Arrays, *, error: Limit = None, error_line: Limit = None, righ
     checks = []
     for which, words in _SETS.items():
         networks, nulls = ([who for who in names if f"{which}/{who}/error" in arrays] for names in (METHODS, NULLS))
-        limit = error_line if which == "line" else error
+        limit, share = (error_line, right) if which == "line" else (error, None)
         for who in networks:
             of = lambda quantity, who, reduce=np.median, which=which: float(reduce(arrays[f"{which}/{who}/{quantity}"]))
             beside = lambda quantity, reduce=np.median, of=of, nulls=nulls: {
@@ -221,7 +221,7 @@ def check(arrays: Arrays, *, error: Limit = None, error_line: Limit = None, righ
             checks += [
                 Check(f"{line}: median error of the end", 0, of("error", who), AtMost(limit), beside("error")),
                 Check(
-                    f"{line}: share on the right mode", 1, of("right", who, np.mean), AtLeast(right if which == "line" else None),
+                    f"{line}: share on the right mode", 1, of("right", who, np.mean), AtLeast(share),
                     beside("right", np.mean),
                 ),
                 Check(
@@ -257,7 +257,7 @@ def draw(arrays: Arrays, *, title: str = ""):
         line.plot(there, arrays["line/ends"].ravel()[order], color="k", lw=2.5, alpha=0.3, label="exact")
         plane.scatter(*arrays["plane/centres"].reshape(-1, 2).T, marker="+", color="k", s=60, lw=1, zorder=3)
         plane.set(xlabel="first number", ylabel="second number", title="plane: ends in one step", aspect="equal")
-        line.set(xlabel="noise", ylabel="end", title="line: ends in one step")
+        line.set(xlabel="noisy number (image units)", ylabel="end (image units)", title="line: ends in one step")
         for who, colour in colours.items():
             if f"line/{who}/found" in arrays:
                 line.plot(there, arrays[f"line/{who}/found"].ravel()[order], color=colour, lw=0.9)
@@ -281,7 +281,12 @@ def draw(arrays: Arrays, *, title: str = ""):
         line.legend()
         errors.legend()
         figure.legend(*plane.get_legend_handles_labels(), loc="outside lower center", ncols=4, markerscale=4)
-        errors.set(xscale="log", xlabel="distance to the exact end", ylabel="share of points below", title="plane")
+        errors.set(
+            xscale="log",
+            xlabel="distance to the exact end (image units)",
+            ylabel="share of points below",
+            title="plane",
+        )
         values.set(xlabel="exact singular value", ylabel="of the network", title="plane: Jacobian")
         answers.set(xlabel="move of the noise / sigma", ylabel="relative error of the answer", xscale="log")
         shares.set(xlabel="move of the noise / sigma", ylabel="share that leaves its mode", xscale="log")
