@@ -278,20 +278,16 @@ def draw(arrays: Arrays, *, title: str = ""):
         limits = [arrays["plane/values"].min(), arrays["plane/values"].max()]
         values.plot(limits, limits, color="k", lw=0.8)
         shares.plot(arrays["amplitudes"], arrays["plane/linear/left_exact"], color="k", lw=2.5, alpha=0.3)
-        line.legend()
-        errors.legend()
+        for axes in (line, errors):
+            axes.legend()
         figure.legend(*plane.get_legend_handles_labels(), loc="outside lower center", ncols=4, markerscale=4)
         errors.set(
-            xscale="log",
-            xlabel="distance to the exact end (image units)",
-            ylabel="share of points below",
-            title="plane",
+            xscale="log", xlabel="distance to the exact end (image units)", ylabel="share of points", title="plane"
         )
         values.set(xlabel="exact singular value", ylabel="of the network", title="plane: Jacobian")
         answers.set(xlabel="move of the noise / sigma", ylabel="relative error of the answer", xscale="log")
         shares.set(xlabel="move of the noise / sigma", ylabel="share that leaves its mode", xscale="log")
         answers.set(yscale="log", title="plane: moved noise")
-        shares.set(title="plane: moved noise")
     return figure
 
 
