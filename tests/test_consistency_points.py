@@ -55,7 +55,7 @@ def exact_run(size, noise_denoiser=None):
 def test_the_exact_function_has_no_error_and_nulls_miss_the_marks():
     study, options = (
         STUDIES["consistency_points"],
-        dict(num_points=200, num_jacobians=8, num_levels=100, num_scored=50),
+        dict(num_points=60, num_jacobians=4, num_levels=100, num_scored=30),
     )
     runs = {"line_ect": exact_run(1), "plane_ect": exact_run(2)}
     arrays = study.analyze(**options)(runs, KEY, progress=Progress())
@@ -76,7 +76,7 @@ def test_the_exact_function_has_no_error_and_nulls_miss_the_marks():
     assert right.met is None
     assert checks["line: largest difference of the ODE and the quantile map"].value < 5e-3
     # the second level of an exact sampler changes nothing
-    assert abs(arrays["plane/ect/scores"]).max() < 0.02
+    assert abs(arrays["plane/ect/scores"]).max() < 0.05
     study.draw(arrays)
     with pytest.raises(ValueError, match="runs must be line_METHOD"):
         study.analyze()({"teacher": runs["line_ect"]}, KEY, progress=Progress())
