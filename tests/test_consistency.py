@@ -215,3 +215,33 @@ def test_a_perceptron_learns_the_quantile_map_of_a_mixture():
         jnp.ones(2) / 2, centres.reshape(2, 1, 1, 1), jnp.full((2, 1), sd**2), jnp.ones((2, 1, 1, 1, 1))
     )
     assert np.median(abs(two(noisy, most).ravel() - expected)) > 0.3
+
+
+def trained(model, parts):
+    """State after stages of tuning of so many steps, and the losses of all of them, of images of one law."""
+    batch = lambda key: 0.5 + 0.25 * jax.random.normal(key, (16, 4, 4, 1))
+    loss = lambda *arguments, step: consistency.loss(*arguments, step=step, stage_steps=4, sigma_max=10.0)
+    optimizer = optax.adam(3e-3)
+    step = training.make_train_step(network_of(model), optimizer, loss, batch)
+    state, losses = training.init_state(initialize(model, KEY, (4, 4, 1)), optimizer), []
+    for steps in parts:
+        run = jax.jit(lambda state, steps=steps: jax.lax.scan(lambda s, _: step(s, KEY), state, length=steps))
+        state, found = run(state)
+        losses.append(np.asarray(found["loss"], np.float64).ravel())
+    return state, np.concatenate(losses)
+
+
+def test_tuning_goes_on_where_it_stopped_to_the_same_bits():
+    """A stage that started again, or noise that did not know the step, would not."""
+    model = Perceptron(features=8)
+    (once, _), (twice, _) = trained(model, (8,)), trained(model, (5, 3))
+    jax.tree.map(np.testing.assert_array_equal, once, twice)
+
+
+def test_the_loss_curve_in_bfloat16_is_that_in_float32():
+    model = ConditionalUNet(features=8, num_blocks=1)
+    (full, losses), (half, others) = (trained(model.clone(dtype=dtype), (24,)) for dtype in ("float32", "bfloat16"))
+    assert np.isfinite(losses).all()
+    assert np.abs(others / losses - 1).max() > 0  # else the type would not be heard
+    np.testing.assert_allclose(others, losses, rtol=0.05)
+    assert {leaf.dtype for leaf in jax.tree.leaves((half.params, full.params))} == {jnp.dtype("float32")}

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from conftest import assert_uniform, each
 
-from gahr.data import DATASETS, calpha, disks, polygons, ray, shuffled, splits, waves
+from gahr.data import DATASETS, calpha, disks, modes, polygons, ray, shuffled, splits, waves
 from gahr.names import options_of
 
 NUM = 1000
@@ -17,6 +17,7 @@ KEYS = jax.vmap(jax.random.key)(jnp.arange(NUM))
 SMALL = {  # set -> options of a quick image
     "calpha": dict(size=12, alpha=3.0),
     "disks": dict(size=12),
+    "modes": dict(size=2),
     "polygons": dict(size=12, alpha=3.0),
     "ray": dict(size=12, image_seed=3),
     "shuffled": dict(size=12, alpha=3.0, permutation_seed=2),
@@ -44,7 +45,8 @@ def test_every_set_that_is_made_keeps_the_protocol():
         made = DATASETS[name](KEYS[0], **options_of(DATASETS[name], options))
         images = jax.eval_shape(functools.partial(made.take, subset="b", set_size=5), jnp.arange(3))
         found = (made.shape, made.sizes, made.digest, images.shape, images.dtype, len(jax.tree.leaves(made.take)))
-        if found != ((12, 12, 1), splits.SIZES, None, (3, 12, 12, 1), jnp.float32, 1):
+        shape = (1, 2, 1) if name == "modes" else (12, 12, 1)
+        if found != (shape, splits.SIZES, None, (3, *shape), jnp.float32, 1):
             wrong.append((name, found))
         if inspect.signature(DATASETS[name]) != inspect.signature(globals()[name].sample):
             wrong.append((name, "signature"))
@@ -311,3 +313,20 @@ def test_edges_and_fields_of_polygon_images_have_their_own_exponents(monkeypatch
         jax.eval_shape(functools.partial(polygons.sample, size=8, alpha=1.5, **options), KEYS[0])
     assert {alpha for shape, alpha in seen[:3]} == {1.5}
     assert set(seen[3:]) == {((16,), 1.5), ((8, 8), 4.0)}
+
+
+# modes
+
+
+@pytest.mark.parametrize("size", [1, 2])
+def test_points_scatter_alike_about_each_centre(size):
+    points = draw(lambda key: modes.sample(key, size=size, number=4, deviation=0.03))
+    away = np.asarray(points - 0.5).reshape(NUM, size)
+    centres = np.asarray(modes.centres(size=size, number=4) - 0.5).reshape(4, size)
+    nearest = np.argmin(((away[:, None] - centres) ** 2).sum(-1), 1)
+    np.testing.assert_allclose(np.bincount(nearest) / NUM, 1 / 4, atol=4 * np.sqrt(3 / 16 / NUM))
+    np.testing.assert_allclose((away - centres[nearest]).std(0), 0.03, rtol=0.1)
+    np.testing.assert_allclose(np.linalg.norm(centres, axis=1).max(), 0.35, rtol=1e-5)
+    for options in (dict(size=3), dict(number=1), dict(radius=0.0), dict(deviation=-1.0)):
+        with pytest.raises(ValueError, match=f"{next(iter(options))} must be"):
+            modes.sample(KEYS[0], **options)

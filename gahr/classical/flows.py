@@ -1,6 +1,8 @@
 """Consistency functions in closed form: ends of the probability-flow ODE dy/dsigma = (y - D(y, sigma)) / sigma."""
 
 import jax.numpy as jnp
+from jax import lax
+from jax.scipy.stats import norm
 from jax.tree_util import Partial
 
 from gahr.types import Array, NoiseDenoiser
@@ -33,3 +35,43 @@ def _flow(mean: Array, eigenvalues: Array, basis: Array, least: Array, noisy: Ar
     flat = (noisy - mean).reshape(*lead, -1)
     inside = (jnp.sqrt((spectrum + least**2) / (spectrum + variance)) - rest) * (flat @ basis.T)
     return mean + (rest * flat + inside @ basis).reshape(noisy.shape)
+
+
+def quantile_map(weights: Array, means: Array, deviation: float, *, sigma_min: float) -> NoiseDenoiser:
+    """End at sigma_min of the flow of one number of a mixture sum_j p_j N(m_j, d^2): f(y, s) = F_e^-1(F_s(y)).
+
+    In one dimension the flow keeps order, hence quantiles: F_s is the distribution function of the number in noise of
+    level s, e = sigma_min. It is inverted by bisection, so that f has no derivative for `jax`.
+
+    Args:
+      weights: p_j, (M,), of sum 1.
+      means: m_j, (M,), image units.
+      deviation: d, image units, not negative; positive where e is 0.
+      sigma_min: e, image units.
+
+    Returns:
+      (noisy (..., H, W, C), sigma () or (...,), at least sigma_min) -> images, each of their numbers on its own.
+    """
+    return Partial(_quantile_map, weights, means, jnp.float32(deviation), jnp.float32(sigma_min))
+
+
+def _quantile_map(weights: Array, means: Array, deviation: Array, least: Array, noisy: Array, sigma: Array) -> Array:
+    wide = jnp.broadcast_to(sigma, noisy.shape[:-3])[..., None, None, None]
+    last = lambda values: jnp.expand_dims(values, tuple(range(noisy.ndim)))  # (1, ..., 1, M)
+
+    def below(numbers: Array, level: Array) -> Array:
+        apart = (numbers[..., None] - last(means)) / jnp.sqrt(deviation**2 + level**2)[..., None]
+        return jnp.sum(last(weights) * norm.cdf(apart), -1)
+
+    def halved(ends: tuple[Array, Array], _: None) -> tuple[tuple[Array, Array], None]:
+        low, high = ends
+        middle = (low + high) / 2
+        right = below(middle, at_end) < share
+        return (jnp.where(right, middle, low), jnp.where(right, high, middle)), None
+
+    at_end = jnp.broadcast_to(least, noisy.shape)
+    share = below(noisy, jnp.broadcast_to(wide, noisy.shape))
+    reach = 7 * jnp.sqrt(deviation**2 + least**2)  # float32 knows no quantile beyond
+    ends = tuple(jnp.broadcast_to(end, noisy.shape) for end in (means.min() - reach, means.max() + reach))
+    low, high = lax.scan(halved, ends, None, length=40)[0]
+    return (low + high) / 2

@@ -85,8 +85,9 @@ def ict(
     steps = jnp.minimum(first * 2**doublings, last)
     points = _point(jnp.arange(last + 1), steps, sigma_min, sigma_max)
     normal = jax.scipy.special.erf((jnp.log(points) - log_mean) / (math.sqrt(2) * log_sd))
-    inside = jnp.arange(last) < steps
-    index = jax.random.categorical(key, jnp.where(inside, jnp.log(jnp.diff(normal)), -jnp.inf), shape=shape)
+    below = jnp.cumsum(jnp.where(jnp.arange(last) < steps, jnp.diff(normal), 0))
+    index = jnp.searchsorted(below, below[-1] * jax.random.uniform(key, shape), side="right")
+    index = jnp.minimum(index, steps - 1)
     t, r = points[index + 1], points[index]
     return t, r, 1 / (t - r)
 
