@@ -15,6 +15,7 @@ ALLOWED = {  # module or folder of gahr -> those it may import, besides its own 
     "types": set(),
     "names": set(),
     "preconditioning": WORDS,
+    "interop": WORDS,
     "pretrained": WORDS | {"denoiser", "models"},  # at its head only names, which configs need
     "config": {"names", "pretrained"},
     **dict.fromkeys(("noise", "metrics", "denoiser", "blocks"), WORDS | {"denoiser"}),
