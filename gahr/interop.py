@@ -20,7 +20,7 @@ from gahr.types import Array, Denoiser, NoiseDenoiser
 
 Network = Callable[..., Array]  # (images (..., H, W, C)[, level (...,)]) -> prediction, shape of the images
 _IMAGE = (-3, -2, -1)
-_PREDICTIONS = {  # (x, F, s, a) -> denoised; x the noisy image, s its noise level, a = 1 / (1 + s^2), all as the network
+_PREDICTIONS = {  # (noisy, F, s, a) -> denoised, all in the network's units; a = 1 / (1 + s^2)
     "denoised": lambda noisy, output, sigma, share: output,
     "residual": lambda noisy, output, sigma, share: noisy - output,
     "epsilon": lambda noisy, output, sigma, share: noisy - sigma * output,

@@ -109,7 +109,7 @@ def test_bases_and_samples_of_a_host_network_are_those_of_the_traced_one(network
 ])  # fmt: skip
 def test_derivatives_that_are_not_there_are_refused_and_not_zero(network, second):
     told = interop.denoiser_of(network, prediction="epsilon", told=True)
-    with pytest.raises(ValueError, match="^derivatives of a network outside of JAX"):
+    with pytest.raises(ValueError, match=r"^derivatives of a network outside of JAX"):
         second(told)
 
 
