@@ -35,7 +35,7 @@ def build(out: Path) -> None:
     from pdoc.render_helpers import to_html
 
     pdoc.render.configure(docformat="google", search=True, show_source=False)
-    pdoc.pdoc(*modules(), output_directory=out)
+    pdoc.pdoc("gahr", output_directory=out)
     (out / "derivations.html").write_text(_START + to_html((_ROOT / "docs" / "derivations.md").read_text()))
     rows = "".join(f'<tr><td><a href="{link(name)}">{name}</a><td>{_summary(name)}' for name in modules())
     start = '<h1>gahr</h1><p><a href="derivations.html">What the theory says, derived</a><table>'

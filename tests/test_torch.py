@@ -9,6 +9,7 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
+from test_project import examples  # noqa: E402
 from torch import nn  # noqa: E402
 from torch.nn.functional import relu  # noqa: E402
 
@@ -109,3 +110,9 @@ def test_what_cannot_be_is_said():
     wide = interop.torch(nn.Conv2d(1, 2, 3, padding=1).eval(), prediction="residual")
     with pytest.raises(jax.errors.JaxRuntimeError, match=r"maps shape \(1, 1, 8, 8\) to \(1, 2, 8, 8\)"):
         jax.block_until_ready(wide(draw()))
+
+
+def test_the_example_of_the_readme_runs(capsys):
+    (example,) = (text for text in examples() if "import torch" in text)
+    exec(example, {})
+    assert "[" in capsys.readouterr().out
