@@ -10,6 +10,7 @@ import importlib
 import pkgutil
 import re
 import sys
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -35,7 +36,8 @@ def build(out: Path) -> None:
     from pdoc.render_helpers import to_html
 
     pdoc.render.configure(docformat="google", search=True, show_source=False)
-    pdoc.pdoc("gahr", output_directory=out)
+    with warnings.catch_warnings(action="ignore"):  # a package may bring its modules, or only what it exports
+        pdoc.pdoc(*modules(), output_directory=out)
     (out / "derivations.html").write_text(_START + to_html((_ROOT / "docs" / "derivations.md").read_text()))
     rows = "".join(f'<tr><td><a href="{link(name)}">{name}</a><td>{_summary(name)}' for name in modules())
     start = '<h1>gahr</h1><p><a href="derivations.html">What the theory says, derived</a><table>'
@@ -56,7 +58,7 @@ def broken_links(out: Path) -> Iterator[str]:
     pages = {path.resolve(): path.read_text() for path in out.rglob("*.html")}
     places = {path: set(re.findall(r'\bid="([^"]*)"', text)) for path, text in pages.items()}
     for path, text in pages.items():
-        for target in re.findall(r'<a\b[^>]*\bhref="([^"]*)"', text):
+        for target in re.findall(r'<a\b[^>]*\bhref="([^"$]*)"', text):
             page, _, place = target.partition("#")
             if re.match(r"[a-z]+:", target):
                 continue

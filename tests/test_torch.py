@@ -63,8 +63,7 @@ def test_value_and_products_are_those_of_the_same_network_as_arrays(pair):
         push = jax.linearize(denoiser, draw(3))[1]
         pull = jax.vjp(denoiser, draw(3))[1]
         many = jax.vmap(lambda y: jax.vmap(jax.linearize(denoiser, y)[1])(draw(2)))(draw(3))
-        pulled = jax.jit(jax.vmap(pull))(draw(4, 3))
-        return denoiser(draw(2, 3)), push(draw(3)), pull(draw(3)), jax.vmap(push)(draw(4, 3)), pulled, many
+        return denoiser(draw(2, 3)), push(draw(3)), pull(draw(3)), many
 
     for found, wanted in zip(jax.tree.leaves(read(pair[0])), jax.tree.leaves(read(pair[1])), strict=True):
         np.testing.assert_allclose(found, wanted, atol=1e-5)
