@@ -12,6 +12,7 @@ MATHEMATICS = ARITHMETIC | {"blocks"}
 BELOW_STUDIES = MATHEMATICS | {"training", "data", "models", "objectives", "sampling", "analysis", "classical"}
 ALLOWED = {  # module or folder of gahr -> those it may import, besides its own folder
     "": {"pretrained"},
+    "__main__": {"", "pretrained"},
     "types": set(),
     "names": set(),
     "preconditioning": WORDS,
