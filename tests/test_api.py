@@ -71,7 +71,7 @@ def test_slow_packages_are_loaded_only_by_the_modules_that_need_them():
     code = "import importlib, sys\n"
     for names in (["gahr", *LIGHT], below, MODULES):
         code += f"for name in {[*names]}: importlib.import_module(name)\n"
-        code += "print(*{'jax', 'matplotlib', 'orbax', 'tensorboardX'} & {*sys.modules})\n"
+        code += "print(*{'jax', 'matplotlib', 'orbax', 'tensorboardX', 'torch'} & {*sys.modules})\n"
     done = python("-c", code)
     found = [set(line.split()) for line in done.stdout.splitlines()]
     assert found == [set(), {"jax"}, {"jax", "orbax"}], done.stderr

@@ -12,9 +12,11 @@ MATHEMATICS = ARITHMETIC | {"blocks"}
 BELOW_STUDIES = MATHEMATICS | {"training", "data", "models", "objectives", "sampling", "analysis", "classical"}
 ALLOWED = {  # module or folder of gahr -> those it may import, besides its own folder
     "": {"pretrained"},
+    "__main__": {"", "pretrained"},
     "types": set(),
     "names": set(),
     "preconditioning": WORDS,
+    "interop": WORDS,
     "pretrained": WORDS | {"denoiser", "models"},  # at its head only names, which configs need
     "config": {"names", "pretrained"},
     **dict.fromkeys(("noise", "metrics", "denoiser", "blocks"), WORDS | {"denoiser"}),

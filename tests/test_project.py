@@ -1,6 +1,7 @@
 """The README and CI say the same, and the README's example does what it says."""
 
 import re
+import sys
 
 import jax
 import jax.numpy as jnp
@@ -8,7 +9,11 @@ import mutations
 import numpy as np
 from conftest import ROOT, get_config
 
-from gahr import experiment
+import gahr
+from gahr import __main__, experiment
+
+sys.path.append(str(ROOT / "launch"))
+import pages
 
 
 def test_ci_runs_the_test_command_of_the_readme():
@@ -20,12 +25,36 @@ def test_the_mistakes_to_plant_are_still_in_the_tree():
     assert not mutations.stale(), mutations.stale()
 
 
+def test_the_citation_is_of_this_version_and_licence():
+    cited = dict(re.findall(r"^(\w+): (.*)$", (ROOT / "CITATION.cff").read_text(), re.MULTILINE))
+    assert (cited["version"], cited["license"]) == (gahr.__version__, "Apache-2.0")
+
+
+def test_the_program_of_the_package_names_version_devices_and_networks():
+    version, devices, _, *networks = __main__.lines()
+    assert f"gahr {gahr.__version__}" in version
+    assert devices == "devices: cpu (cpu)"
+    assert [line.split(":")[0].strip() for line in networks] == gahr.shipped()
+
+
+def test_quoted_names_of_gahr_exist():
+    assert list(pages.unknown_names()) == []
+
+
+def test_a_link_to_a_page_or_place_that_is_not_there_is_found(tmp_path):
+    (tmp_path / "a.html").write_text(
+        '<p id="x"><a href="#x">1</a><a href="b.html#y">2</a><a href="https://c.org">3</a>'
+    )
+    (tmp_path / "b.html").write_text('<p id="z"><a class="l" href="a.html#x">4</a><a href="gone.html">5</a>')
+    assert sorted(pages.broken_links(tmp_path)) == ["a.html: b.html#y", "b.html: gone.html"]
+
+
 def examples():
     return re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
 
 
 def test_the_example_of_the_readme_measures_on_images_the_network_has_not_seen(tmp_path):
-    example, _ = examples()
+    example = examples()[0]
     lines = [line for line in example.splitlines() if re.match(r"import|from|keys =|clean =", line)]
     names = {}
     exec("\n".join(lines), names)
@@ -37,7 +66,7 @@ def test_the_example_of_the_readme_measures_on_images_the_network_has_not_seen(t
 
 
 def test_the_example_of_samples_runs(capsys):
-    _, example = examples()
+    example = examples()[-1]
     given = dict(jax=jax, clean=jnp.full((1, 32, 32, 1), 0.6), denoiser=lambda noisy: 0.5 + 0.5 * jnp.tanh(noisy - 0.5))
     exec(example, given)
     assert np.isfinite(given["samples"]).all()
