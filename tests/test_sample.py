@@ -120,9 +120,10 @@ def test_a_kill_between_animation_and_output_is_no_reason_to_refuse(weights, tmp
     out, animation = tmp_path / "out", tmp_path / "path.gif"
     how = dict(number=1, sampler="euler", given=["sigmas=1,0.2,0"], fit=0, animation=str(animation))
     draw = lambda: sampling.draw_to(str(weights), out, **how, progress=Progress())
-    with monkeypatch.context() as killed, pytest.raises(Stop):
-        killed.setattr(sampling.pictures, "_picture", _stop_in(out, pictures._picture))
-        draw()
+    with monkeypatch.context() as killed:
+        killed.setattr(pictures, "_picture", _stop_in(out, pictures._picture))
+        with pytest.raises(Stop):
+            draw()
     assert animation.exists()
     assert not out.exists()
     draw()
