@@ -17,6 +17,9 @@ Arguments, after the colon:
   alpha     exponent of the C^alpha images, without weights
   scale     as in configs/calpha.py, whose network this is; at laptop scale trained a quarter as long
   seed      of images, initial values, noise and samples
+
+--config.study.analysis.OPTION=VALUE sets any other option of the study. --dry_run shows them;
+gahr/studies/inverse/analysis.py says what they are.
 """
 
 from gahr.config import TRAINED, base, calpha, parse_arg, published, refuse_given, require_positive
@@ -57,7 +60,8 @@ def get_config(arg=None):
     known = dict(fraction=arg["fraction"])
     tasks = dict(hole=dict(side=side // 3), random_pixels=known, block_means=dict(factor=4), low_pass=known)
     tasks["random_basis"] = known
-    analysis = dict(tasks=tasks, num_images=4, num_samples=8, num_fit=4_000, beta=0.01)
+    analysis = dict(tasks=tasks, num_images=4, num_samples=8, num_fit=4_000)
+    analysis |= dict(step_size=0.01, beta=0.01, sigma_stop=0.01)  # the published ones
     if of_others:
         analysis |= dict(weights=of_others, path=arg["path"], size=side, num_fit=2_000)
         if config.scale == "laptop":

@@ -9,14 +9,20 @@ Arguments, after the colon:
   weights  one network that is trained already, in place of this, as in configs/calpha.py
   scale    as in configs/calpha.py, whose network this is; at laptop scale trained a quarter as long
   seed     of images, initial values, noise and samples
+
+--config.study.analysis.OPTION=VALUE sets any other option of the study. --dry_run shows them;
+gahr/studies/samplers/analysis.py says what they are.
 """
 
 from gahr.config import TRAINED, base, calpha, parse_arg, refuse_given
 
+_ALL = ("euler", "heun", "multistep", "ancestral", "edm", "annealed_langevin", "blind")
+_BASE = dict(samplers=_ALL, evaluations=(8, 16, 32, 64), network_evaluations=(8, 16, 32), size=16, num_samples=400)
+_BASE |= dict(network_samples=256, num_fit=2_000, sigma_max=1.0, sigma_min=0.01)
 _SMOKE = dict(evaluations=(8, 16), network_evaluations=(8, 9), size=8, num_samples=100, network_samples=40, num_fit=64)
 ANALYSIS = {
     "smoke": _SMOKE | dict(samplers=("heun", "euler", "blind")),
-    "laptop": dict(num_fit=2_000),
+    "laptop": {},
     "gpu": dict(num_samples=5_000, network_samples=2_000, num_fit=8_000, network_evaluations=(8, 16, 32, 64, 128)),
 }
 # Set before the first run: order to a fifth; contours at all, half the kurtosis of images; and no copies.
@@ -32,6 +38,6 @@ def get_config(arg=None):
     config = base(data, scale=arg["scale"], seed=arg["seed"], num_steps=1_000, weights=arg["weights"])
     if len(config.runs) != 1:
         raise ValueError(f"weights: samples of one network are drawn, not of {len(config.runs)}")
-    analysis = ANALYSIS.get(config.scale, ANALYSIS["laptop" if config.scale == "hours" else "gpu"])
+    analysis = _BASE | ANALYSIS.get(config.scale, ANALYSIS["laptop" if config.scale == "hours" else "gpu"])
     config.study = dict(name="samplers", analysis=analysis, marks=MARKS if config.scale != "smoke" else {})
     return config

@@ -100,7 +100,7 @@ MUTATIONS = {  # file of gahr, and the tests that must find a mistake in it -> w
     ("sampling/reverse_diffusion.py", "test_scheduled_samplers.py"): {
         "a step to 0 adds noise": ("jnp.where(now.after > 0, noise, 0)", "noise"),
     },
-    ("sampling/inverse.py", "test_inverse.py"): {
+    ("sampling/constraint.py", "test_inverse.py"): {
         "the start ignores what was observed": ("inner.images + moved", "inner.images"),
     },
     ("experiment/loop.py", "test_pipeline.py"): {

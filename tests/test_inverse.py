@@ -9,7 +9,19 @@ import numpy as np
 import pytest
 
 from gahr.classical import analytic
-from gahr.sampling import ancestral, blind, driver, euler, inverse, measurements, restoration, schedules
+from gahr.sampling import (
+    ancestral,
+    blind,
+    constraint,
+    driver,
+    euler,
+    guidance,
+    inverse,
+    measurements,
+    restoration,
+    schedules,
+    splitting,
+)
 
 KEY = jax.random.key(0)
 SIDE = 8
@@ -107,7 +119,7 @@ def test_the_start_has_what_was_observed_in_place_of_the_mean():
     known = measurements.random_pixels(KEY, SHAPE, fraction=0.5)
     observed = jax.random.uniform(KEY, (2, 32))
     sampler = blind.sampler(mean=0.3, sigma_start=1e-6, sigma_stop=1e-7)
-    images = inverse.constrain(sampler, known, observed, mean=0.3).init(jax.random.split(KEY), SHAPE).images
+    images = constraint.constrain(sampler, known, observed, mean=0.3).init(jax.random.split(KEY), SHAPE).images
     np.testing.assert_allclose(known.measure(images), observed, atol=1e-5)
     np.testing.assert_allclose(
         images - known.project(images), 0.3 * (1 - known.project(jnp.ones(images.shape))), atol=1e-5
@@ -185,7 +197,7 @@ def test_any_sampler_can_be_constrained():
     known = measurements.random_pixels(KEY, SHAPE, fraction=0.5)
     observed = jax.random.uniform(KEY, (3, 32))
     sampler = euler.sampler(sigmas=schedules.karras(sigma_max=5.0, num_levels=10))
-    samples, trace = driver.sample(inverse.constrain(sampler, known, observed), told, KEY, (3, *SHAPE))
+    samples, trace = driver.sample(constraint.constrain(sampler, known, observed), told, KEY, (3, *SHAPE))
     np.testing.assert_allclose(known.measure(samples), observed, atol=1e-5)
     assert trace.steps.tolist() == [10] * 3
     free, _ = driver.sample(sampler, told, KEY, (3, *SHAPE))
@@ -213,7 +225,7 @@ def test_plug_and_play_ends_at_the_minimum_of_its_two_terms():
     levels = sigma * np.linspace(1.0001, 1, 200)  # as good as fixed
     for noise, strength in ((0.0, 0.23), (tau, 0.5)):
         options = dict(sigmas=levels, sigma_observed=noise, strength=strength)
-        found = restoration.plug_and_play(told, known, observed, **options)
+        found = splitting.plug_and_play(told, known, observed, **options)
         gain, weight = variance / (variance + sigma**2), sigma**2 / (sigma**2 + strength * noise**2)
         expected = 0.5 + weight * (observed - 0.5) / (1 - (1 - weight) * gain)
         np.testing.assert_allclose(known.measure(found), expected, atol=1e-3)
@@ -224,7 +236,7 @@ def test_plug_and_play_goes_on_from_what_it_is_given():
     told = analytic.gaussian(jnp.full(SHAPE, 0.5), jnp.full(64, 0.3), jnp.eye(64).reshape(64, *SHAPE))
     known, begin = measurements.random_pixels(KEY, SHAPE, fraction=0.5), jax.random.uniform(KEY, (2, *SHAPE))
     options = dict(sigmas=np.array([0.5, 0.2]), start=begin)
-    found = restoration.plug_and_play(told, known, jnp.zeros((2, 32)), **options)
+    found = splitting.plug_and_play(told, known, jnp.zeros((2, 32)), **options)
     expected = 0.5 + 0.3 / 0.55 * 0.3 / 0.34 * (begin - 0.5)
     np.testing.assert_allclose(found, expected - known.project(expected), atol=1e-6)
 
@@ -236,7 +248,7 @@ def test_guidance_is_an_ancestral_step_less_the_gradient_in_their_unit():
     known = measurements.random_pixels(KEY, SHAPE, fraction=0.5)
     observed = jax.random.uniform(jax.random.key(3), (3, 32))
     run = lambda sampler: driver.sample(sampler, linear, KEY, shape, frame_every=1)
-    guided, trace = run(restoration.guided(known, observed, sigmas=sigmas, strength=strength))
+    guided, trace = run(guidance.guided(known, observed, sigmas=sigmas, strength=strength))
     plain, _ = run(ancestral.sampler(sigmas=sigmas))
     lack = observed - known.measure(gains[None] * trace.frames[0])
     towards = gains[None] * known.adjoint(lack / jnp.linalg.norm(lack, axis=1, keepdims=True))
@@ -249,7 +261,7 @@ def test_guidance_leads_to_the_observation():
     told = analytic.gaussian(jnp.full(SHAPE, 0.5), jnp.full(64, 0.05), jnp.eye(64).reshape(64, *SHAPE))
     known = measurements.random_pixels(KEY, SHAPE, fraction=0.5)
     observed = jax.random.uniform(KEY, (3, 32))
-    sampler = functools.partial(restoration.guided, known, observed, sigmas=schedules.ddpm(num_levels=100))
+    sampler = functools.partial(guidance.guided, known, observed, sigmas=schedules.ddpm(num_levels=100))
     samples, trace = driver.sample(sampler(strength=0.3), told, KEY, (3, *SHAPE))
     assert not trace.diverged.any()
     missed = lambda images: float(jnp.mean((known.measure(images) - observed) ** 2)) ** 0.5
@@ -278,7 +290,7 @@ def test_guidance_leads_to_the_observation():
             "sigma_observed must be a number from 0",
         ),
         (
-            lambda: restoration.guided(measurements.nothing(SHAPE), jnp.zeros((1, 0)), sigmas=[1.0, 0.1], strength=0.0),
+            lambda: guidance.guided(measurements.nothing(SHAPE), jnp.zeros((1, 0)), sigmas=[1.0, 0.1], strength=0.0),
             "strength must be a positive number",
         ),
     ],

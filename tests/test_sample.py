@@ -115,6 +115,38 @@ def test_pictures_hold_the_images_and_the_animation_the_path(weights, launch, tm
         np.testing.assert_allclose(np.asarray(animation.convert("L"))[:16, :16], pixels[0], atol=8)  # 256 colours
 
 
+def test_a_kill_between_animation_and_output_is_no_reason_to_refuse(weights, tmp_path, monkeypatch):
+    """The animation of the killed call stood in the way of the same command."""
+    out, animation = tmp_path / "out", tmp_path / "path.gif"
+    how = dict(number=1, sampler="euler", given=["sigmas=1,0.2,0"], fit=0, animation=str(animation))
+    draw = lambda: sampling.draw_to(str(weights), out, **how, progress=Progress())
+    with monkeypatch.context() as killed:
+        killed.setattr(pictures, "_picture", _stop_in(out, pictures._picture))
+        with pytest.raises(Stop):
+            draw()
+    assert animation.exists()
+    assert not out.exists()
+    draw()
+    assert [file.name for file in out.iterdir()] == ["0.png"]
+    assert sorted(file.name for file in tmp_path.iterdir()) == ["out", "path.gif"]
+    with pytest.raises(ValueError, match=r"out exists; give another name"):
+        draw()
+    out.rename(tmp_path / "elsewhere")
+    with pytest.raises(ValueError, match=r"path.gif exists; give another name"):  # finished, so it is kept
+        draw()
+
+
+def _stop_in(out, picture):
+    """Makes pictures until the folder of them is begun."""
+
+    def make(image):
+        if out.with_name(f"{out.name}.partial").exists():
+            raise Stop
+        return picture(image)
+
+    return make
+
+
 def test_frames_after_a_stop_show_the_sample(tmp_path):
     frames, last = np.full((3, 2, 4, 4, 1), np.nan), np.full((2, 4, 4, 1), 0.6)
     frames[0], frames[1, 0] = 0.2, 0.4

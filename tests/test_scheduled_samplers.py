@@ -2,7 +2,7 @@
 
 import functools
 import itertools
-from unittest.mock import Mock
+from unittest.mock import Mock, call
 
 import jax
 import jax.numpy as jnp
@@ -235,8 +235,11 @@ def test_calls_of_the_denoiser_are_as_many_as_published_and_never_at_zero(name, 
 @pytest.mark.parametrize("name", ["euler", "multistep"])
 def test_in_pieces_with_progress_the_samples_are_the_same(name):
     sampler = SAMPLERS[name](sigmas=TO_ZERO, mean=MEAN)
-    samples, _ = driver.sample(sampler, GAUSSIAN, KEY, (5, 1, 2, 1), progress=Mock(), piece=4)
+    shown = Mock()
+    samples, _ = driver.sample(sampler, GAUSSIAN, KEY, (5, 1, 2, 1), progress=shown, piece=4, note="found")
     np.testing.assert_allclose(samples, draw(name, TO_ZERO)[0][:5], atol=1e-5)
+    # samples end at once, so that a bar of samples stood at 0, and the time left was not known
+    assert shown.update.mock_calls == [call("found", steps, 8, note="5 samples") for steps in (4, 8, 8)]
 
 
 def test_a_denoiser_that_diverges_is_stopped_at_the_step_that_the_trace_names():

@@ -12,7 +12,7 @@ import numpy as np
 from gahr import metrics
 from gahr.data import files
 from gahr.names import pick, require
-from gahr.sampling import inverse
+from gahr.sampling import constraint
 from gahr.sampling.measurements import MEASUREMENTS, Measurement
 from gahr.sampling.restoration import pseudo_inverse
 from gahr.sampling.sampler import Sampler
@@ -30,7 +30,7 @@ class Problem(NamedTuple):
     def constrain(self, sampler: Sampler, number: int, *, mean: float | Array) -> Sampler:
         """The sampler whose so many samples all have what was measured; the mean is that of its start."""
         rows = jnp.broadcast_to(self.observed, (number, *self.observed.shape))
-        return inverse.constrain(sampler, self.measurement, rows, mean=mean, sigma_observed=self.sigma_observed)
+        return constraint.constrain(sampler, self.measurement, rows, mean=mean, sigma_observed=self.sigma_observed)
 
     def pseudo_inverse(self) -> np.ndarray:
         """M c, (H, W, C)."""

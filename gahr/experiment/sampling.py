@@ -65,8 +65,9 @@ def draw_to(
       ValueError, OSError: what cannot be meant, before any work; as `draw`.
     """
     out = Path(out)
+    begun = _folder(out) / "animation"  # which animation a killed call was to write
     for file in filter(None, (out, animation and Path(animation))):
-        if file.exists():
+        if file.exists() and not (file != out and begun.exists() and begun.read_text() == str(file)):
             raise ValueError(f"{file} exists; give another name, or remove it")
     if (image is None) != (measurement is None):
         raise ValueError("--image and --measurement belong together: of what, and how much of it, is known")
@@ -91,10 +92,11 @@ def draw_to(
     drawn = draw(source, choice, out, **options)
     first = {} if problem is None else dict(clean=problem.clean, pseudo_inverse=problem.pseudo_inverse())
     arrays = dict(steps=drawn.steps, diverged=drawn.diverged, seed=seed, sampler=str(choice))
-    pictures.write(out, drawn.images, first=first, **arrays)
-    if animation:
+    if animation:  # before `out`, with which all is done
+        begun.write_text(str(Path(animation)))
         moving = drawn.images[: drawn.frames.shape[1]]
         pictures.animate(Path(animation), drawn.frames[:, : len(moving)], drawn.denoised[:, : len(moving)], moving)
+    pictures.write(out, drawn.images, first=first, **arrays)
     finish(out)
     lost = drawn.steps[drawn.diverged]
     lost = f"; {len(lost)} diverged, the first at step {lost.min()}" if len(lost) else ""

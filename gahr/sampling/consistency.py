@@ -15,7 +15,7 @@ def sampler(*, sigmas: Array, mean: float | Array = 0.5, factor: Array | None = 
     y <- f(y, s) + sqrt(s'^2 - e^2) z from each level s to the next s', with e the last level, at which f is the
     identity. Levels (T, e) are one call of f. Options and errors as in `gahr.sampling.euler.sampler`; the denoiser is
     f, as of `gahr.consistency.consistency_fn`. `gahr.sampling.level_search` finds levels. Zero-shot editing
-    (algorithm 4 there) is `gahr.sampling.inverse.constrain` of this sampler: what is measured is put back into each f.
+    (algorithm 4 there) is `gahr.sampling.constraint.constrain` of this sampler: what is measured is put back into f.
     """
     levels = check_levels(sigmas)
     return scheduled.sampler(with_options(rule, least=levels[-1]), levels, mean=mean, factor=factor)

@@ -62,8 +62,9 @@ def sample(
       frame_every: k, steps between stored frames; 0 stores none.
       final_denoise: return D(y) in place of y.
       chunk, sharding: samples computed at a time, and their devices: as `gahr.blocks.in_chunks`.
-      progress: shows `note` and asks for stops, after every `piece` steps. With it the loop runs on the host and what
-        it repeats is jitted, once for equal samplers and denoisers of one kind; without, all can be traced.
+      progress: shows `note` and asks for stops, after every `piece` steps: samples that have stopped, or steps where
+        the sampler knows their number. With it the loop runs on the host and what it repeats is jitted, once for equal
+        samplers and denoisers of one kind; without, all can be traced.
 
     Returns:
       Samples (N, H, W, C), not clipped, and Trace. A sample that has diverged is its last y, also with
@@ -97,8 +98,11 @@ def sample(
         for taken in range(0, max_steps + 1, piece):
             progress.check()
             samples = _advance_jitted(step, denoiser, keys, samples, taken, num_steps=piece, **options)
-            running = np.asarray(samples.running)
-            progress.update(note, int(np.sum(~running)), rows, note=f"step {np.max(samples.trace.steps)}")
+            running, steps = np.asarray(samples.running), int(np.max(samples.trace.steps))
+            if sampler.num_steps is None:
+                progress.update(note, int(np.sum(~running)), rows, note=f"step {steps}")
+            else:  # all end at once, so that steps tell how long it takes
+                progress.update(note, steps if running.any() else max_steps, max_steps, note=f"{rows} samples")
             if not running.any():
                 break
     images = samples.state.images

@@ -11,7 +11,7 @@ from gahr.denoiser import blind as blind_denoiser
 from gahr.experiment.progress import Progress
 from gahr.models.bfcnn import BFCNN
 from gahr.models.layers import initialize
-from gahr.sampling import SAMPLERS, blind, driver, inverse, measurements, schedules
+from gahr.sampling import SAMPLERS, blind, constraint, driver, measurements, schedules
 
 
 def sample(denoiser, shape, devices=None, **options):
@@ -37,7 +37,7 @@ def test_samplers_with_levels_constrained_or_not_do_not_depend_on_the_number_of_
     if constrained:
         known = measurements.low_pass((8, 8, 1), fraction=0.3)
         observed = known.measure(jax.random.uniform(jax.random.key(1), (12, 8, 8, 1)))
-        sampler = inverse.constrain(sampler, known, observed)
+        sampler = constraint.constrain(sampler, known, observed)
     one, many = (
         driver.sample(sampler, blind_denoiser(flat), jax.random.key(0), (12, 8, 8, 1), chunk=8, **where)
         for where in ({}, dict(sharding=over(8), progress=Progress()))

@@ -20,7 +20,7 @@ from gahr.data import files
 from gahr.denoiser import bind, blind, is_told
 from gahr.models import published
 from gahr.names import pick
-from gahr.sampling import driver, inverse, restoration, schedules
+from gahr.sampling import driver, guidance, inverse, restoration, schedules, splitting
 from gahr.sampling.measurements import MEASUREMENTS, Measurement
 from gahr.studies.inverse.linear import blind_linear
 from gahr.studies.shared.measures import counter
@@ -161,7 +161,7 @@ def _same(observed: Array) -> Array:
     return observed
 
 
-_plug_and_play = jax.jit(restoration.plug_and_play)
+_plug_and_play = jax.jit(splitting.plug_and_play)
 
 
 def _answers(
@@ -187,7 +187,7 @@ def _answers(
     ends = dict(sigma_max=_SIGMA_MAX, sigma_min=_SIGMA_MIN)
     how = dict(chunk=len(clean), sharding=sharding, progress=progress)
     levels = schedules.karras(**ends, num_levels=_GUIDED_LEVELS, zero=False)
-    guide = restoration.guided(measurement, observed, sigmas=levels, mean=mean, factor=factor)
+    guide = guidance.guided(measurement, observed, sigmas=levels, mean=mean, factor=factor)
     answers = {PSEUDO: restoration.pseudo_inverse(measurement, observed)}
     answers[WIENER] = restoration.wiener(exact, exact.measure(clean), mean=mean, factor=factor)
     coarse = schedules.geometric(**ends, num_levels=_PLUG_LEVELS)
