@@ -2,9 +2,9 @@
 
     python launch/gallery.py runs/eigenbasis-weights=calpha3 runs/calpha-weights=calpha3 gallery.html
 
-Figures, theory beside measurement, checks with their nulls, config, seed, versions, cost and command; a viewer of bases,
-where a study kept vectors; two runs side by side. Animations in a run directory, such as those of `launch/sample.py
---animate=RUNDIR/path.apng`, are shown as paths that can be stopped and stepped through.
+Figures, theory beside measurement, checks with their nulls, config, seed, versions, cost and command; a viewer of
+bases, where a study kept vectors; two runs side by side. Animations in a run directory, such as those of
+`launch/sample.py --animate=RUNDIR/path.apng`, are shown as paths that can be stopped and stepped through.
 """
 
 from pathlib import Path

@@ -55,7 +55,9 @@ def _article(number: int, each: Found) -> str:
         _made(each),
     ]
     head = f'<h2 id="{name}-title">{escape(each.name)}</h2>'
-    return f'<article id="{name}" aria-labelledby="{name}-title" tabindex="-1">{head}\n' + "\n".join(parts) + "</article>"
+    return (
+        f'<article id="{name}" aria-labelledby="{name}-title" tabindex="-1">{head}\n' + "\n".join(parts) + "</article>"
+    )
 
 
 def _figure(each: Found, figure: str, address: str) -> str:
@@ -77,10 +79,13 @@ def _table(checks: Sequence[Check]) -> str:
 def _check(check: Check) -> str:
     nulls = "<br>".join(escape(f"{name} {mean_of(value):.4g}") for name, value in check.nulls.items()) or "-"
     state = "none" if check.met is None else "missed" if not check.met else "met" if check.finding else "empty"
-    cells = [*map(escape, (report.words(check.theory), report.words(check.measured))), nulls, report.mark_words(check)]
-    cells[-1] = escape(cells[-1])
+    theory, measured, mark = map(
+        escape, (report.words(check.theory), report.words(check.measured), report.mark_words(check))
+    )
+    cells = (theory, measured, nulls, mark)
     body = "".join(f"<td>{cell}</td>" for cell in cells)
-    return f'<tr><th scope="row">{escape(check.name)}</th>{body}<td class="{state}">{escape(report.verdict(check))}</td></tr>'
+    verdict = f'<td class="{state}">{escape(report.verdict(check))}</td>'
+    return f'<tr><th scope="row">{escape(check.name)}</th>{body}{verdict}</tr>'
 
 
 def _made(each: Found) -> str:
@@ -113,8 +118,8 @@ def _viewer(name: str, basis: Basis) -> str:
         f'<p><label>Vector <input type="range" min="0" max="{last}" value="0"></label> <output aria-live="polite">'
         f"</output></p>\n<fieldset><legend>Swap: basis at image</legend>{radios}</fieldset>\n"
         f'<div class="pictures">{vectors}</div>{missing}\n<div class="pictures">{_pictures(stages)}</div>\n'
-        f"<p>Grey is 0 in vectors. A basis at another image keeps that image's contours: where it is swapped in, "
-        f"image 1 needs more vectors and loses its contour.</p>\n"
+        f"<p>Grey is 0 in vectors. Swapped, image 1 is projected on the vectors of another image's Jacobian; a fixed "
+        f"filter, however good, has one basis, and swapping it changes nothing.</p>\n"
         f"{_data(basis._asdict() | {'at': [at._asdict() for at in basis.at]})}</section>"
     )
 
@@ -153,8 +158,8 @@ def _player(name: str, path: Animation) -> str:
     return (
         f'<section class="player" id="{name}" aria-labelledby="{name}-title"><h3 id="{name}-title">Path: '
         f'{escape(path.name)}</h3>\n<img src="{path.frames[0]}" alt="{escape(f"Path {path.name}, one frame")}">\n'
-        f'<p><button type="button">Play</button> <label>Frame <input type="range" min="0" max="{last}" value="0"></label>'
-        f" <output></output></p>\n{_data({'frames': path.frames})}</section>"
+        f'<p><button type="button">Play</button> <label>Frame <input type="range" min="0" max="{last}" value="0">'
+        f"</label> <output></output></p>\n{_data({'frames': path.frames})}</section>"
     )
 
 
