@@ -82,8 +82,7 @@ def _check(check: Check) -> str:
     theory, measured, mark = map(
         escape, (report.words(check.theory), report.words(check.measured), report.mark_words(check))
     )
-    cells = (theory, measured, nulls, mark)
-    body = "".join(f"<td>{cell}</td>" for cell in cells)
+    body = f'<td>{theory}</td><td>{measured}</td><td class="nulls">{nulls}</td><td>{mark}</td>'
     verdict = f'<td class="{state}">{escape(report.verdict(check))}</td>'
     return f'<tr><th scope="row">{escape(check.name)}</th>{body}{verdict}</tr>'
 
