@@ -131,7 +131,7 @@ def _plot(title: str, curves: Mapping[str, str], basis: Basis) -> str:
         f'<text class="{kind}" x="{right}" y="{MARGIN - 18 + 12 * i}" text-anchor="end">{escape(label)}</text>'
         for i, (kind, label) in enumerate(curves.items())
     )
-    ends = ("1", f"{FLOOR:g}") if title == "energy beyond" else (f"{basis.highest:.2g}", "0")
+    ends = ("1", f"{FLOOR:.0e}".replace("e-0", "e-")) if title == "energy beyond" else (f"{basis.highest:.2g}", "0")
     return (
         f'<svg viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{escape(title)} against number of the vector">'
         f'<path class="axis" d="M{MARGIN} {MARGIN}V{bottom}H{right}"/><text x="{MARGIN}" y="14">{escape(title)}</text>'
