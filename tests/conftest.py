@@ -207,7 +207,8 @@ def drawn_runs(tmp_path_factory):
             Check(f"only {name}", "</script><script>alert(1)</script>", math.inf, AtMost(2.0)),
             Check("idle", None, [1.0, 2.0], within(0.5, 1.0), {"identity": 1.0}),
         ]
-        storage.claim(workdir, {"scale": "smoke", "seed": 7, "runs": {"long" * 30: {}}, "study": {"name": "</code><script>"}})
+        runs = {"long" * 30: {"weights": {"name": "kept/net.safetensors"}}}
+        storage.claim(workdir, {"scale": "smoke", "seed": 7, "runs": runs, "study": {"name": "</code><script>"}})
         figure = plt.Figure(figsize=(1, 1))
         report.write(workdir, storage.read_config(workdir)["config"], [("basis", checks, figure)])
         np.savez(workdir / "study.npz", **arrays, analysis_seconds=12.0)

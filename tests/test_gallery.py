@@ -63,7 +63,15 @@ def test_everything_of_each_directory_is_in_the_page(page, drawn_runs):  # catch
                 assert wanted in page.text
             assert report.mark_words(check) in page.text
             assert report.verdict(check) in page.text
-    for wanted in ("seed 7", "smoke scale", "analysis 12 s", storage_line(drawn_runs[0]), "matplotlib", "cpu"):
+    for wanted in (
+        "seed 7",
+        "smoke scale",
+        "analysis 12 s",
+        "weights of net",
+        storage_line(drawn_runs[0]),
+        "matplotlib",
+        "cpu",
+    ):
         assert wanted in page.text
     assert "1 of 3 marks not met, 1 met by every null" in page.text
     assert len([each for each in page.all("img") if "its numbers are in the table" in each["alt"]]) == 2

@@ -108,10 +108,9 @@ def test_light_and_dark(page):
     prefer = lambda value: page.execute_cdp_cmd(
         "Emulation.setEmulatedMedia", {"features": [{"name": "prefers-color-scheme", "value": value}]}
     )
-    prefer("light")
-    assert ground() == "rgb(255, 255, 255)"
-    prefer("dark")
-    assert ground() == "rgb(20, 23, 27)"
+    for value, wanted in (("light", "rgb(255, 255, 255)"), ("dark", "rgb(20, 23, 27)")):
+        prefer(value)
+        WebDriverWait(page, 10).until(lambda _, wanted=wanted: ground() == wanted)
     one(page, "#theme").send_keys(Keys.ENTER)
     assert ground() == "rgb(255, 255, 255)"
     prefer("")

@@ -103,7 +103,8 @@ def _training(workdir: Path, config: dict) -> list[str]:
         images = np.diff([record["images"] for record in records], prepend=0)
         seconds = sum(number / each["images_per_second"] for number, each in zip(images, records, strict=True))
         told = f"{records[-1]['step']:,} steps, {seconds:.0f} s of training" if records else "not trained here"
-        lines.append(f"{run}: {told}" + (f", weights of {Path(section['weights']).stem}" if section.get("weights") else ""))
+        weights = section.get("weights", {}).get("name")
+        lines.append(f"{run}: {told}" + (f", weights of {Path(weights).stem}" if weights else ""))
     return lines
 
 

@@ -3,10 +3,9 @@
 import json
 from collections.abc import Mapping, Sequence
 from html import escape
-from importlib import resources
+from importlib import metadata, resources
 from string import Template
 
-import gahr
 from gahr.experiment import report
 from gahr.experiment.gallery.bases import FLOOR, HEIGHT, KINDS, MARGIN, WIDTH, Basis
 from gahr.experiment.gallery.collect import Animation, Found
@@ -25,7 +24,7 @@ def render(found: Sequence[Found], *, title: str = "Gallery of runs") -> str:
         title=escape(title),
         style=asset("page.css"),
         script=asset("page.js"),
-        version=escape(gahr.__version__),
+        version=escape(metadata.version("gahr")),
         rows="\n".join(_row(number, each) for number, each in enumerate(found)),
         options="".join(f'<option value="run{i}">{escape(each.name)}</option>' for i, each in enumerate(found)),
         articles="\n".join(_article(number, each) for number, each in enumerate(found)),
