@@ -36,7 +36,7 @@ def get_config(arg=None):
     require_positive(size=arg["size"], sigma=arg["sigma"])
     data = {} if arg["weights"] else calpha([arg["alpha"]])
     config = base(data, scale=arg["scale"], seed=arg["seed"], weights="" if of_others else arg["weights"])
-    analysis = dict(weights=of_others) | {name: arg[name] for name in ("image", "size", "sigma")}
+    analysis = dict(weights=of_others, num_vectors=12) | {name: arg[name] for name in ("image", "size", "sigma")}
     analysis |= ANALYSIS.get(config.scale, {})
     config.study = dict(name="eigenbasis", analysis=analysis, marks=MARKS if config.scale != "smoke" else {})
     return config

@@ -8,6 +8,7 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # the threads of two process
 os.environ.setdefault("JAX_DISABLE_MOST_OPTIMIZATIONS", "1")  # less to compile; 0 tests what users run
 
 import functools
+import math
 import re
 import runpy
 import signal
@@ -18,6 +19,7 @@ import warnings
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
+import matplotlib.pyplot as plt
 import numpy as np
 import optax
 import pytest
@@ -27,9 +29,11 @@ from jax.sharding import AxisType, NamedSharding, PartitionSpec
 from gahr import training
 from gahr.data import calpha
 from gahr.denoiser import bind, network_of
+from gahr.experiment import pictures, report, storage
 from gahr.models.layers import initialize
 from gahr.models.unet import UNet
 from gahr.objectives import denoising
+from gahr.studies.shared.study import AtLeast, AtMost, Check, Estimate, within
 
 ROOT = Path(__file__).parent.parent
 
@@ -181,3 +185,32 @@ def unclear(launch):
         ]
 
     return run
+
+
+@pytest.fixture(scope="session")
+def drawn_runs(tmp_path_factory):
+    """Two directories as a study leaves them, made by hand: bases at two images, a path, checks, and odd text."""
+    root, random = tmp_path_factory.mktemp("drawn"), np.random.default_rng(0)
+    vectors = np.linalg.qr(random.normal(size=(2, 64, 64)))[0].reshape(2, 64, 8, 8, 1)
+    values = np.tile(np.linspace(1.2, -0.1, 64), (2, 1))
+    basis = {f"{kind}_shown": np.roll(vectors[:, :4], i, axis=1) for i, kind in enumerate(("left", "right", "eigen"))}
+    basis |= {"singular_values": np.abs(values), "shrinkage": values, "sigma": 0.1, "projection": vectors[:, 5] + 0.5}
+    basis |= {"coefficients": 0.8 ** np.arange(128.0).reshape(2, 64), "swapped_coefficients": np.ones((2, 64))}
+    basis |= {kind: np.full((8, 8, 1), level) for level, kind in enumerate(("clean", "noisy", "denoised"))}
+    arrays = {"shown": np.array([0, 3, 9, 20])} | {f"network/{name}": value for name, value in basis.items()}
+    for name in ("first", "second"):
+        frames, workdir = random.uniform(size=(5, 2, 8, 8, 1)), root / name
+        checks = [
+            Check(
+                "slope <b>|x|</b> & co", {"<i>": 0.5}, Estimate(0.75, 0.01), AtLeast(0.7), {"linear": 0.72, "3x3": 0.1}
+            ),
+            Check(f"only {name}", "</script><script>alert(1)</script>", math.inf, AtMost(2.0)),
+            Check("idle", None, [1.0, 2.0], within(0.5, 1.0), {"identity": 1.0}),
+        ]
+        runs = {"long" * 30: {"weights": {"name": "kept/net.safetensors"}}}
+        storage.claim(workdir, {"scale": "smoke", "seed": 7, "runs": runs, "study": {"name": "</code><script>"}})
+        figure = plt.Figure(figsize=(1, 1))
+        report.write(workdir, storage.read_config(workdir)["config"], [("basis", checks, figure)])
+        np.savez(workdir / "study.npz", **arrays, analysis_seconds=12.0)
+        pictures.animate(workdir / "path.apng", frames, frames, frames[-1])
+    return [root / "first", root / "second"]

@@ -11,6 +11,7 @@ from safetensors.numpy import save_file
 
 from gahr import experiment
 from gahr.data import files
+from gahr.experiment.gallery import collect
 from gahr.experiment.progress import Progress
 from gahr.models import published
 from gahr.models.bfcnn import BFCNN
@@ -34,6 +35,8 @@ def test_a_fourier_denoiser_is_found_to_be_one():
     arrays = STUDY.analyze(sigma=0.1)(runs, jax.random.key(0), progress=Progress())
     get = lambda quantity: arrays[f"network/{quantity}"]
     assert get("asymmetry").max() < 1e-5
+    cosine = np.sum(get("left_shown") * get("right_shown"), (-3, -2, -1))  # alike, as it is symmetric
+    np.testing.assert_allclose(cosine[get("singular_values")[:, arrays["shown"]] > 0.1], 1, atol=1e-4)
     np.testing.assert_array_equal(get("clean"), clean[0])
     np.testing.assert_allclose(get("shrinkage"), get("singular_values"), atol=1e-5)
     frequency = np.hypot(*np.meshgrid(np.fft.fftfreq(12), np.fft.fftfreq(12)))
@@ -73,6 +76,8 @@ def test_published_weights_of_a_colour_network_and_image_files(tmp_path):
     with np.load(tmp_path / "run" / "study.npz") as arrays:
         np.testing.assert_array_equal(arrays["network/clean"], files.read_image(image, size=8, channels=3))
         assert arrays["network/shrinkage"].shape == (4, 8 * 8 * 3)  # its quarter turns
+    (basis,) = collect.read(tmp_path / "run").bases  # catches arrays that the viewer of a page does not know
+    assert (basis.name, len(basis.at), set(basis.at[3].vectors)) == ("colour", 4, {"left", "right", "eigen"})
 
 
 def test_an_image_file_is_cropped_to_the_middle_and_averaged_over_channels(tmp_path):

@@ -3,6 +3,7 @@
 import contextlib
 import functools
 import json
+import time
 import zipfile
 import zlib
 from collections.abc import Callable, Mapping, Sequence
@@ -71,12 +72,13 @@ def study_planned(planned: Plan, *, progress: Progress | None = None) -> list[Ch
 def _analyze(
     runs: Mapping[str, Run], seed: int, each: PlannedStudy, stamp: str, progress: Progress
 ) -> dict[str, np.ndarray]:
-    key = jax.random.fold_in(jax.random.key(seed), 2**32 - 1)  # image i has fold_in(key, i)
+    key, began = jax.random.fold_in(jax.random.key(seed), 2**32 - 1), time.monotonic()  # image i has fold_in(key, i)
     with jax.default_matmul_precision("highest"):
         sharding = hosts.spread() if jax.device_count() > 1 else None
         arrays = each.analyze(runs, key, progress=progress, sharding=sharding)
     if hosts.is_first():
-        kept = arrays | {"analysis_options": np.array(stamp)}
+        about = {"analysis_options": np.array(stamp), "analysis_seconds": np.array(time.monotonic() - began)}
+        kept = arrays | about
         storage.write_whole(each.file, lambda content: np.savez(content, **kept))
     return arrays
 
@@ -93,6 +95,7 @@ def _stored_analysis(each: PlannedStudy, stamp: str) -> dict[str, np.ndarray] | 
         with open(each.file, "rb") as content, np.load(content) as stored:
             arrays = dict(stored)
         options = str(arrays.pop("analysis_options"))
+        arrays.pop("analysis_seconds", None)  # for people, not for checks
     except (OSError, EOFError, KeyError, ValueError, zipfile.BadZipFile, zlib.error):  # absent or damaged
         return None
     return arrays if options == stamp else None

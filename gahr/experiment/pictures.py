@@ -37,15 +37,15 @@ def write(out: Path, images: np.ndarray, *, first: Mapping[str, np.ndarray], **a
     if kind == "arrays":
         storage.write_whole(out, lambda content: np.savez(content, images=images, **first, **arrays))
     elif kind == "grid":
-        picture = _picture(grid(np.stack([*first.values(), *images])))
-        storage.write_whole(out, lambda content: picture.save(content, "PNG"))
+        sheet = picture(grid(np.stack([*first.values(), *images])))
+        storage.write_whole(out, lambda content: sheet.save(content, "PNG"))
     else:
         partial = out.with_name(f"{out.name}.partial")  # renamed once it is whole
         shutil.rmtree(partial, ignore_errors=True)
         partial.mkdir(parents=True)
         numbered = {f"{i:0{len(str(len(images) - 1))}d}": image for i, image in enumerate(images)}
         for name, image in {**first, **numbered}.items():
-            _picture(image).save(partial / f"{name}.png")
+            picture(image).save(partial / f"{name}.png")
         partial.rename(out)
 
 
@@ -85,13 +85,14 @@ def animate(out: Path, frames: np.ndarray, denoised: np.ndarray, last: np.ndarra
     for left, right in [*zip(frames, denoised, strict=True), (last, last)]:
         sides = [grid(np.where(np.isnan(side), last, side)) for side in (left, right)]
         gap = np.ones((len(sides[0]), 3 * _GAP, sides[0].shape[-1]), np.float32)
-        pictures.append(_picture(np.concatenate([sides[0], gap, sides[1]], 1)))
+        pictures.append(picture(np.concatenate([sides[0], gap, sides[1]], 1)))
     times = [_MILLISECONDS] * (len(pictures) - 1) + [_MILLISECONDS * _LAST]
     options = dict(save_all=True, append_images=pictures[1:], duration=times, loop=0)
     storage.write_whole(out, lambda content: pictures[0].save(content, kind, **options))
 
 
-def _picture(image: np.ndarray) -> Image.Image:
+def picture(image: np.ndarray) -> Image.Image:
+    """An image (H, W, C) clipped to [0, 1], in 256 levels; ValueError for neither one nor three channels."""
     channels = image.shape[-1]
     require(channels in (1, 3), "pictures", channels, "of one or three channels")
     pixels = np.round(np.clip(image, 0, 1) * 255).astype(np.uint8)

@@ -10,9 +10,11 @@ import numpy as np
 
 from gahr.experiment import storage
 from gahr.experiment.planning import Plan
-from gahr.studies.shared.study import Above, AtLeast, AtMost, Check, Estimate, Values, mean_of
+from gahr.studies.shared.study import Above, AtLeast, AtMost, Between, Check, Estimate, Values, mean_of
 
 _SIGNS = {AtLeast: ">=", Above: ">", AtMost: "<="}
+_KINDS = {kind.__name__: kind for kind in (AtLeast, Above, AtMost, Between)}
+_NOT_FINITE = ("nan", "inf", "-inf")  # as JSON holds them
 
 
 def words(values: Values | str | None) -> str:
@@ -91,6 +93,22 @@ def as_data(check: Check) -> dict:
     mark = None if check.met is None else {"kind": type(check.mark).__name__, "limit": plain(check.mark.limit)}
     values = {name: plain(getattr(check, name)) for name in ("theory", "measured", "nulls")}
     return {"name": check.name, **values, "mark": mark, "met": check.met, "met_by": list(check.met_by)}
+
+
+def from_data(data: Mapping[str, Any]) -> Check:
+    """The check that `as_data` made JSON values of."""
+
+    def number(value: Any) -> Any:
+        if isinstance(value, Mapping):
+            parts = {name: number(part) for name, part in value.items()}
+            return Estimate(**parts) if "mean" in parts and parts.keys() <= set(Estimate._fields) else parts
+        if isinstance(value, list):
+            return [number(part) for part in value]
+        return float(value) if value in _NOT_FINITE else value
+
+    mark = _KINDS[data["mark"]["kind"]](number(data["mark"]["limit"])) if data["mark"] else None
+    values = {name: number(data[name]) for name in ("theory", "measured", "nulls")}
+    return Check(data["name"], mark=mark, **values)
 
 
 def shortfall(checks: Sequence[Check]) -> str:

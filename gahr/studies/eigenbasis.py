@@ -122,7 +122,7 @@ def _geometry(
     eigen: jacobian.Eigenbasis, singular: jacobian.SingularBasis, clean: Array, *, shown: Array
 ) -> dict[str, Array]:
     """Arrays "KIND_quantity" of the two bases at one image."""
-    found = {}
+    found = {"right_shown": singular.right[shown]}
     for kind, vectors, values in (
         ("eigen", eigen.vectors, eigen.shrinkage),
         ("left", singular.left, singular.values),
