@@ -131,7 +131,7 @@ def test_every_config_is_a_plan_at_every_scale(tmp_path, file, scale):
     assert (config.scale, config.scale_reason) == (scale, "asked for")
     planned = plan(config, tmp_path)
     assert set(planned.runs) == set(config.runs)
-    assert {parts.dataset.shape[0] for parts in planned.runs.values()} == {r.data.size for r in config.runs.values()}
+    assert {parts.dataset.shape[1] for parts in planned.runs.values()} == {r.data.size for r in config.runs.values()}
 
 
 def test_calpha_config_at_the_papers_scale_is_the_published_recipe():
