@@ -11,6 +11,7 @@ Two runs: "teacher", a denoiser, and "student". Arguments, after the colon:
   data      calpha or file
   path      file of images that launch/prepare.py made, for data=file alone
   num_test  images of a file that are kept for testing, at most
+  set_size  images of training, of a file at most half of those that are left; left out, 100,000, of a file 4,000
   size      sides of the images, pixels, an even number
   alpha     exponent of the C^alpha images, for data=calpha alone
   scale     smoke, laptop, hours, gpu or paper; left out, gpu where there is an accelerator, else laptop
@@ -30,6 +31,7 @@ STUDENTS = {  # method -> pairs of levels, and whether the student starts from t
     "distil": ("ect", True, True),
     "distil_blind": ("ect", False, True),
 }
+FILE_SET = 4_000  # training images of a file
 SIGMA_MIN, SIGMA_MAX, BLIND_MAX = 0.002, 20.0, 1.0  # a blind teacher has seen sigma up to 1
 ANALYSIS = {"smoke": dict(num_samples=4, num_levels=4, num_fit=64)}
 SVD = {"smoke": dict(num_images=2, num_fit=64, num_memorized=16)}
@@ -44,7 +46,9 @@ MARKS = dict(
 
 def get_config(arg=None):
     given = arg
-    arg = parse_arg(arg, method="ect", data="calpha", path="", num_test=64, size=0, alpha=3.0, scale="auto", seed=0)
+    arg = parse_arg(
+        arg, method="ect", data="calpha", path="", num_test=64, set_size=0, size=0, alpha=3.0, scale="auto", seed=0
+    )
     pairs, starts, follows = pick("method", STUDENTS, arg["method"])
     pick("data", dict.fromkeys(("calpha", "file")), arg["data"])
     if arg["data"] == "file":
@@ -68,6 +72,7 @@ def get_config(arg=None):
     for name, number in zip(("teacher", "student"), steps, strict=True):
         run = runs[name]
         run["data"] |= dict(size=arg["size"] or size)
+        run["set_size"] = arg["set_size"] or (FILE_SET if arg["data"] == "file" else run["set_size"])
         optim = dict(name="radam", batch_size=64, num_steps=number, schedule="cosine", peak=1e-3, average=0.999)
         if config.scale == "smoke":
             optim |= dict(batch_size=8, average=0.9)
