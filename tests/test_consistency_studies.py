@@ -60,7 +60,7 @@ def marks(study):
 
 
 def test_one_step_of_the_exact_flow_is_the_end_of_the_ode_and_nulls_miss_the_mark(runs):
-    options = dict(num_samples=6, num_levels=40, sigma_max=10.0)
+    options = dict(num_samples=40, num_levels=40, sigma_max=10.0)
     arrays = analysed("consistency", runs, **options)
     checks = STUDIES["consistency"].check(arrays, **marks("consistency"))
     agreement = line(checks, "one step from sigma = 10 and the end of the ODE: cosine")
