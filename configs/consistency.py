@@ -16,6 +16,8 @@ Two runs: "teacher", a denoiser, and "student". Arguments, after the colon:
   size      sides of the images, pixels, an even number
   alpha     exponent of the C^alpha images, for data=calpha alone
   weights   a teacher and a consistency model that are trained already, joined by "+", in place of all of the above
+  level     noise level of the Jacobians, image units: 0.5 is the report's sigma = 1 for images in [-1, 1]; 0.25, about one
+            standard deviation of the pixels, its other reading
   scale     smoke, laptop, hours, gpu or paper; left out, gpu where there is an accelerator, else laptop
   seed      of images, initial values and noise
 """
@@ -59,6 +61,7 @@ def get_config(arg=None):
         size=0,
         alpha=3.0,
         weights="",
+        level=0.5,
         scale="auto",
         seed=0,
     )
@@ -98,7 +101,7 @@ def get_config(arg=None):
             law = dict(law="lognormal", log_mean=-1.2, log_sd=1.5, weighting="edm")
             run |= dict(model=network, objective=dict(name="denoising", **law), optim=optim)
     config.runs = runs
-    return _with_studies(config, most)
+    return _with_studies(config, most, level=arg["level"])
 
 
 def _of_trained(arg):
@@ -108,13 +111,13 @@ def _of_trained(arg):
         raise ValueError("weights: a consistency model and its teacher are needed, two networks")
     student = runs[True]
     config.runs = dict(teacher=runs[False], student=student)
-    return _with_studies(config, student.objective.sigma_max)
+    return _with_studies(config, student.objective.sigma_max, level=arg["level"])
 
 
-def _with_studies(config, most):
+def _with_studies(config, most, *, level):
     blind, levels = most == BLIND_MAX, dict(sigma_min=SIGMA_MIN, sigma_max=most)
     analysis = ANALYSIS.get(config.scale, {}) | levels | dict(middle=0.2 if blind else 0.4)
-    local = SVD.get(config.scale, {}) | dict(sigma_min=SIGMA_MIN)
+    local = SVD.get(config.scale, {}) | dict(sigma=level, sigma_min=SIGMA_MIN)
     steered = STEERING.get(config.scale, {}) | dict(sigma_min=SIGMA_MIN) | (dict(sigma=most) if blind else {})
     marks = MARKS if config.scale != "smoke" else {study: {} for study in MARKS}
     config.study = dict(
