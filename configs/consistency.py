@@ -16,8 +16,8 @@ Two runs: "teacher", a denoiser, and "student". Arguments, after the colon:
   size      sides of the images, pixels, an even number
   alpha     exponent of the C^alpha images, for data=calpha alone
   weights   a teacher and a consistency model that are trained already, joined by "+", in place of all of the above
-  level     noise level of the Jacobians, image units: 0.5 is the report's sigma = 1 for images in [-1, 1]; 0.25, about one
-            standard deviation of the pixels, its other reading
+  level     noise level of the Jacobians, image units: 0.5 is the report's sigma = 1 for images in [-1, 1]; 0.25, about
+            one standard deviation of the pixels, its other reading
   scale     smoke, laptop, hours, gpu or paper; left out, gpu where there is an accelerator, else laptop
   seed      of images, initial values and noise
 """
