@@ -1,7 +1,7 @@
 """A consistency model beside the flow it replaces (Song et al. 2023, arXiv:2303.01469).
 
     python launch/main.py --config configs/consistency.py     # C^alpha images of 16x16, a denoiser, then its pupil
-    python launch/main.py --config configs/consistency.py:weights=teacher.safetensors+student.safetensors
+    python launch/main.py --config configs/consistency.py:weights=calpha3_teacher+calpha3_student
     python launch/main.py --config configs/consistency.py:data=file,path=digits.npz
     python launch/main.py --config configs/consistency.py:method=distil_blind     # from a bias-free, blind denoiser
     python launch/main.py --config configs/consistency.py:scale=smoke     # seconds
