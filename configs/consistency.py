@@ -1,6 +1,7 @@
 """A consistency model beside the flow it replaces (Song et al. 2023, arXiv:2303.01469).
 
     python launch/main.py --config configs/consistency.py     # C^alpha images of 16x16, a denoiser, then its pupil
+    python launch/main.py --config configs/consistency.py:weights=calpha3_teacher+calpha3_student
     python launch/main.py --config configs/consistency.py:data=file,path=digits.npz
     python launch/main.py --config configs/consistency.py:method=distil_blind     # from a bias-free, blind denoiser
     python launch/main.py --config configs/consistency.py:scale=smoke     # seconds
@@ -11,13 +12,17 @@ Two runs: "teacher", a denoiser, and "student". Arguments, after the colon:
   data      calpha or file
   path      file of images that launch/prepare.py made, for data=file alone
   num_test  images of a file that are kept for testing, at most
+  set_size  images of training, of a file at most half of those that are left; left out, 100,000, of a file 4,000
   size      sides of the images, pixels, an even number
   alpha     exponent of the C^alpha images, for data=calpha alone
+  weights   a teacher and a consistency model that are trained already, joined by "+", in place of all of the above
+  level     noise level of the Jacobians, image units: 0.5 is the report's sigma = 1 for images in [-1, 1]; 0.25, about
+            one standard deviation of the pixels, its other reading
   scale     smoke, laptop, hours, gpu or paper; left out, gpu where there is an accelerator, else laptop
   seed      of images, initial values and noise
 """
 
-from gahr.config import base, calpha, parse_arg, refuse_given
+from gahr.config import TRAINED, base, calpha, parse_arg, refuse_given
 from gahr.names import pick
 
 SIZES = {"smoke": (8, 8, 1), "laptop": (16, 24, 1), "hours": (16, 48, 1), "gpu": (40, 64, 2), "paper": (80, 64, 3)}
@@ -30,13 +35,15 @@ STUDENTS = {  # method -> pairs of levels, and whether the student starts from t
     "distil": ("ect", True, True),
     "distil_blind": ("ect", False, True),
 }
+OF_TRAINING = ("method", "data", "path", "num_test", "set_size", "size", "alpha")
+FILE_SET = 4_000  # training images of a file
 SIGMA_MIN, SIGMA_MAX, BLIND_MAX = 0.002, 20.0, 1.0  # a blind teacher has seen sigma up to 1
-ANALYSIS = {"smoke": dict(num_samples=4, num_levels=4, num_fit=64)}
+ANALYSIS = {"smoke": dict(num_samples=40, num_levels=4, num_fit=64)}
 SVD = {"smoke": dict(num_images=2, num_fit=64, num_memorized=16)}
 STEERING = {"smoke": dict(num_noises=4, num_fit=64)}
 # What a first trial of this size reached, set before these runs.
 MARKS = dict(
-    consistency=dict(agreement=0.84, agreement_db=18.0),
+    consistency=dict(agreement=0.84, agreement_db=18.0, kurtosis_share=0.5, similarity_excess=0.05),
     consistency_svd=dict(swapped=1.2, shared=0.1),
     steering=dict(additivity=0.1),
 )
@@ -44,7 +51,23 @@ MARKS = dict(
 
 def get_config(arg=None):
     given = arg
-    arg = parse_arg(arg, method="ect", data="calpha", path="", num_test=64, size=0, alpha=3.0, scale="auto", seed=0)
+    arg = parse_arg(
+        arg,
+        method="ect",
+        data="calpha",
+        path="",
+        num_test=64,
+        set_size=0,
+        size=0,
+        alpha=3.0,
+        weights="",
+        level=0.5,
+        scale="auto",
+        seed=0,
+    )
+    if arg["weights"]:
+        refuse_given(given, *OF_TRAINING, belongs_to=TRAINED)
+        return _of_trained(arg)
     pairs, starts, follows = pick("method", STUDENTS, arg["method"])
     pick("data", dict.fromkeys(("calpha", "file")), arg["data"])
     if arg["data"] == "file":
@@ -68,6 +91,7 @@ def get_config(arg=None):
     for name, number in zip(("teacher", "student"), steps, strict=True):
         run = runs[name]
         run["data"] |= dict(size=arg["size"] or size)
+        run["set_size"] = arg["set_size"] or (FILE_SET if arg["data"] == "file" else run["set_size"])
         optim = dict(name="radam", batch_size=64, num_steps=number, schedule="cosine", peak=1e-3, average=0.999)
         if config.scale == "smoke":
             optim |= dict(batch_size=8, average=0.9)
@@ -77,8 +101,23 @@ def get_config(arg=None):
             law = dict(law="lognormal", log_mean=-1.2, log_sd=1.5, weighting="edm")
             run |= dict(model=network, objective=dict(name="denoising", **law), optim=optim)
     config.runs = runs
+    return _with_studies(config, most, level=arg["level"])
+
+
+def _of_trained(arg):
+    config = base({}, scale=arg["scale"], seed=arg["seed"], weights=arg["weights"], told=True)
+    runs = {run.objective.name == "consistency": run for run in config.runs.values()}
+    if len(config.runs) != 2 or len(runs) != 2:
+        raise ValueError("weights: a consistency model and its teacher are needed, two networks")
+    student = runs[True]
+    config.runs = dict(teacher=runs[False], student=student)
+    return _with_studies(config, student.objective.sigma_max, level=arg["level"])
+
+
+def _with_studies(config, most, *, level):
+    blind, levels = most == BLIND_MAX, dict(sigma_min=SIGMA_MIN, sigma_max=most)
     analysis = ANALYSIS.get(config.scale, {}) | levels | dict(middle=0.2 if blind else 0.4)
-    local = SVD.get(config.scale, {}) | dict(sigma_min=SIGMA_MIN)
+    local = SVD.get(config.scale, {}) | dict(sigma=level, sigma_min=SIGMA_MIN)
     steered = STEERING.get(config.scale, {}) | dict(sigma_min=SIGMA_MIN) | (dict(sigma=most) if blind else {})
     marks = MARKS if config.scale != "smoke" else {study: {} for study in MARKS}
     config.study = dict(

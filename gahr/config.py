@@ -67,6 +67,7 @@ def base(
     model: str = "unet",
     num_steps: int | None = None,
     weights: str = "",
+    told: bool = False,
 ) -> ConfigDict:
     """A config without its study: one run for each image set, of the size, network and training of a scale.
 
@@ -80,19 +81,22 @@ def base(
       weights: networks that are trained already, as `gahr.pretrained` takes them, joined by "+": one run for each, with
         the size, network and training that it had, in place of all the others. They must be of image sets in `data`,
         where that holds any.
+      told: whether these weights may be of networks that are told sigma.
 
     Returns:
       ConfigDict of scale, scale_reason, seed, checkpoint_seconds, milestones (steps whose checkpoints are kept for
       good) and runs.
 
     Raises:
-      ValueError: unknown scale, model or weights, or weights of other images or of another seed.
+      ValueError: unknown scale, model or weights, or weights of other images, of another seed, or told sigma
+        where none may be.
     """
     scale, reason = choose_scale(scale)
     kept = dict(scale=scale, scale_reason=reason, seed=seed, checkpoint_seconds=60.0)
     kept["milestones"] = _MILESTONES.get(scale, ())
     if weights:
-        return ConfigDict(kept | dict(runs=_trained(weights, {options["name"] for options in data.values()}, seed)))
+        names = {options["name"] for options in data.values()}
+        return ConfigDict(kept | dict(runs=_trained(weights, names, seed, told)))
     recipe = dict(_PAPER)
     for change in _RECIPES[scale]:
         recipe |= {name: recipe[name] | new if isinstance(new, dict) else new for name, new in change.items()}
@@ -118,14 +122,18 @@ def base(
     return ConfigDict(kept | dict(runs=runs))
 
 
-def _trained(weights: str, names: Collection[str], seed: int) -> dict[str, dict[str, Any]]:
+def _trained(weights: str, names: Collection[str], seed: int, told: bool) -> dict[str, dict[str, Any]]:
     """Run name -> section of a network that is trained already, and where its weights are."""
     runs = {}
+    is_told = lambda described: described.get("told", False)
     for each in weights.split("+"):
         described = pretrained.describe(each)
         run, own_seed = described["run"], described["seed"]
+        if is_told(described) and not told:
+            raise ValueError(f"weights: {each} is told sigma; networks that are not are needed")
         if names and run["data"]["name"] not in names:
-            fitting = (n for n in pretrained.shipped() if pretrained.describe(n)["run"]["data"]["name"] in names)
+            fits = lambda known: known["run"]["data"]["name"] in names and is_told(known) <= told
+            fitting = (n for n in pretrained.shipped() if fits(pretrained.describe(n)))
             wanted = f"{' or '.join(sorted(names))} are needed (shipped: {', '.join(fitting) or 'none'})"
             raise ValueError(f"weights: {each} is of {run['data']['name']} images; networks of {wanted}")
         if own_seed != seed:

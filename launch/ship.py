@@ -2,6 +2,7 @@
 
     python launch/ship.py runs/shipped     # all, into gahr/pretrained
     python launch/ship.py runs/shipped --run=calpha3 --out=networks      # for weights=networks/calpha3.safetensors
+    python launch/ship.py runs/consistency --prefix=calpha3_     # calpha3_teacher and calpha3_student
 
 Kernels are float16 where that costs less than 0.005 dB; the JSON holds what `gahr.pretrained.describe` says.
 """
@@ -14,6 +15,7 @@ from gahr.experiment import command
 
 FLAGS = flags.FLAGS
 _RUN = flags.DEFINE_string("run", None, "Run of the directory; left out, all that are finished.")
+_PREFIX = flags.DEFINE_string("prefix", "", "Put before the run's name in those of the files, as in calpha3_student.")
 _OUT = flags.DEFINE_string("out", "gahr/pretrained", "Folder of the files.")
 _DEBUG = flags.DEFINE_bool("debug", False, "Show the stack trace of an error.")
 
@@ -32,7 +34,7 @@ def main(argv: list[str]) -> None:
     if not runs:
         raise ValueError(f"{workdir} holds no finished run")
     for run in runs:
-        psnr = ship(workdir, Path(_OUT.value), run=run)["psnr"]
+        psnr = ship(workdir, Path(_OUT.value), run=run, prefix=_PREFIX.value)["psnr"]
         levels = ", ".join(f"{db:.2f} at {sigma:g}" for db, sigma in zip(psnr["test"], psnr["sigmas"], strict=True))
         print(f"{run}: test PSNR {levels}; float16 costs at most {psnr['float16_loss']:.4f} dB")
 

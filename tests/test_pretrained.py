@@ -12,7 +12,7 @@ from safetensors.numpy import load_file
 import gahr
 from gahr import experiment, pretrained
 from gahr.analysis import performance
-from gahr.denoiser import bind
+from gahr.denoiser import at, bind
 from gahr.experiment import build, planning, storage
 from gahr.experiment.ship import ship
 from gahr.models.stored import export_arrays, import_arrays
@@ -39,7 +39,9 @@ def measured_psnr(name):
     dataset = build.build(run, "run", seed=described["seed"]).dataset
     clean = dataset.take(jnp.arange(said["images"]), subset="test", set_size=dataset.sizes["test"])
     curve = jax.jit(performance.psnr_curve)
-    found = curve(gahr.load(name), jax.random.key(said["key"]), clean, sigmas=jnp.array(said["sigmas"]))
+    sigmas = jnp.array(said["sigmas"])
+    denoiser = at(gahr.load(name), sigmas) if described.get("told") else gahr.load(name)
+    found = curve(denoiser, jax.random.key(said["key"]), clean, sigmas=sigmas)
     return found.psnr.mean(0), said["test"]
 
 
@@ -58,8 +60,44 @@ def test_a_network_that_comes_with_gahr_is_what_its_json_says(name):
     assert description["model"] == described["run"]["model"]
     assert description["step"] == described["run"]["optim"]["num_steps"]
     assert described["psnr"]["float16_loss"] < 0.005
-    assert len(described["card"]) > 10
+    assert described["told"] if name.endswith(("teacher", "student")) else len(described["card"]) > 10
     np.testing.assert_allclose(*measured_psnr(name), atol=0.05)
+
+
+@pytest.fixture(scope="module")
+def pair(tmp_path_factory):
+    """A teacher and a consistency model, before training, shipped; the folder."""
+    folder = tmp_path_factory.mktemp("told")
+    config = planning.plan(get_config(file="consistency"), folder / "run").config
+    storage.claim(folder / "run", config)
+    for name in ("teacher", "student"):
+        parts = build.build(config["runs"][name], name, seed=0)
+        weights = export_arrays(build.initial_variables(parts), {"model": config["runs"][name]["model"]})
+        (folder / "run" / name).mkdir()
+        (folder / "run" / name / "denoiser.safetensors").write_bytes(weights)
+        ship(folder / "run", folder, run=name, prefix="small_")
+    return folder
+
+
+def test_networks_told_sigma_are_shipped_and_take_the_place_of_a_training(pair, tmp_path):
+    """Fails where a told network is bound as a blind one, or where the student's level is not that of its training."""
+    names = [str(pair / f"small_{name}.safetensors") for name in ("teacher", "student")]
+    assert pretrained.describe(names[1])["told"]
+    noisy = jax.random.normal(jax.random.key(0), (1, 8, 8, 1))
+    np.testing.assert_allclose(gahr.load(names[1])(noisy, jnp.float32(0.002)), noisy, atol=1e-6)
+    np.testing.assert_allclose(*measured_psnr(names[0]), atol=0.01)
+    config = get_config(f"scale=smoke,weights={'+'.join(names)}", file="consistency")
+    assert config.study == get_config(file="consistency").study
+    assert config.runs.student.objective.name == "consistency"
+    planned = experiment.plan(config, tmp_path)
+    assert not planned.trainings()
+    assert list(planned.runs) == ["teacher", "student"]
+    with pytest.raises(ValueError, match="a consistency model and its teacher are needed"):
+        get_config(f"scale=smoke,weights={names[1]}", file="consistency")
+    with pytest.raises(ValueError, match=r"small_teacher.* is told sigma; networks that are not are needed"):
+        weights(names[0])
+    with pytest.raises(ValueError, match="method= belongs to networks that are trained"):
+        get_config(f"method=ict,weights={'+'.join(names)}", file="consistency")
 
 
 def test_a_run_is_shipped_in_half_the_bytes_and_as_good(made, trained, noisy):

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from gahr.names import suggest
 
 if TYPE_CHECKING:
-    from gahr.types import Denoiser, PyTree
+    from gahr.types import Denoiser, NoiseDenoiser, PyTree
 
 _FOLDER = Path(__file__).parent
 _SUFFIX = ".safetensors"
@@ -21,21 +21,23 @@ def shipped() -> list[str]:
     return sorted(path.stem for path in _FOLDER.glob(f"*{_SUFFIX}"))
 
 
-def load(weights: str) -> "Denoiser":
+def load(weights: str) -> "Denoiser | NoiseDenoiser":
     """Denoiser of a network that comes with gahr, or that `launch/ship.py` made.
 
     Args:
       weights: its name, one of `shipped()`, or a path that ends in .safetensors.
 
     Returns:
-      noisy (..., H, W, C) -> denoised, float32, as `gahr.denoiser.bind`.
+      noisy (..., H, W, C) -> denoised, float32, as `gahr.denoiser.bind`; (noisy, sigma) -> denoised, or the end of the
+      trajectory, of a network that is told sigma.
 
     Raises:
       ValueError: no such name or file, or a file that cannot be read.
     """
-    from gahr.denoiser import bind
+    from gahr.denoiser import bind, bind_told, is_told
 
-    return bind(*network(weights))
+    model, variables = network(weights)
+    return (bind_told if is_told(model) else bind)(model, variables)
 
 
 def network(weights: str) -> "tuple[Any, PyTree]":

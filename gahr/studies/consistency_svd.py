@@ -2,7 +2,8 @@
 
 Is the one-step map adapted to the image at hand as the denoiser is? Left singular vectors live among images, right ones
 in noise. For Gaussian images both maps are linear, of the same vectors, and the singular values of the consistency
-function are the roots of the denoiser's.
+function are the roots of the denoiser's, and the Wiener filter's vectors those of the linear flow. An untrained network
+is a multiple of the identity, which every consistency function is at sigma_min.
 """
 
 from collections.abc import Callable
@@ -43,7 +44,8 @@ def analyze(
     """Jacobians of student, teacher and nulls at the same noisy test images.
 
     Args:
-      sigma: noise level, image units; the report's is 2 standard deviations of the pixels.
+      sigma: noise level, image units; the report's 1 is 0.5 where its images are in [-1, 1], and about 0.25 where it
+        is one standard deviation of the pixels.
       sigma_min: where the student is the identity, image units.
       num_images: images.
       num_fit: training images of the Gaussian flow, at most.

@@ -12,12 +12,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from gahr.analysis import generalization, statistics
-from gahr.classical import spectra
+from gahr.analysis import statistics
 from gahr.classical.analytic import fit_gaussian, gaussian
 from gahr.sampling import driver
 from gahr.studies.samplers import plans, priors
 from gahr.studies.shared.options import require_least
+from gahr.studies.shared.sample_sets import describe_sets, nearest, reference
 from gahr.studies.shared.study import Arrays, Run, Runs
 from gahr.types import Array, Key, Progress, Sharding
 
@@ -146,13 +146,8 @@ def _of_network(
     images, test = run.images(run.subset, num_fit), run.images("test", number)
     law = jax.jit(fit_gaussian)(images)
     mean, eigenvalues, basis = law
-    vectors = basis[:_COMPONENTS]
-    factor = jnp.sqrt(eigenvalues)[:, None, None, None] * basis
-    truth, spectrum = statistics.moments(images, vectors), _rings(images)
+    factor, known = jnp.sqrt(eigenvalues)[:, None, None, None] * basis, reference(images, basis)
     shape, arrays = (number, *images.shape[1:]), {}
-
-    def frechet(samples: Array) -> float:
-        return statistics.frechet_distance(statistics.moments(samples, vectors), truth)
 
     def draw(name: str, calls: int, denoiser: Any, note: str) -> Array:
         plan = plans.sampler(name, calls - 1, **ends, mean=mean, factor=factor)
@@ -166,9 +161,8 @@ def _of_network(
         denoiser = run.denoiser if name == plans.BLIND else run.noise_denoiser
         sets = [draw(name, calls, denoiser, "network") for calls in evaluations]
         best = sets[-1] if name == _BEST else best
-        arrays[f"network/{name}/frechet"] = [frechet(samples) for samples in sets]
-        arrays[f"network/{name}/spectral"] = [statistics.spectral_error(_rings(each), spectrum) for each in sets]
-    near = jax.jit(generalization.nearest)(best, images)
+        arrays[f"network/{name}/frechet"] = [known.frechet(samples) for samples in sets]
+        arrays[f"network/{name}/spectral"] = [known.spectral(samples) for samples in sets]
     keys = jax.random.split(jax.random.fold_in(key, 2**31), number)
     same_law = mean[None] + jnp.einsum(
         "nk,khwc->nhwc", jax.vmap(lambda key: jax.random.normal(key, (len(factor),)))(keys), factor
@@ -178,22 +172,6 @@ def _of_network(
         "network": best,
         SAME_LAW: same_law,
         LINEAR: draw(_BEST, max(evaluations), gaussian(*law), LINEAR),
-        NEAREST: images[near.index],
+        NEAREST: images[nearest(best, images).index],
     }
-    arrays["sets"], arrays["frequency"] = list(sets), 1 + np.arange(len(spectrum))
-    for name, samples in sets.items():
-        rings = _rings(samples)
-        found = dict(frechet=frechet(samples), power=rings, kurtosis=statistics.excess_kurtosis(samples))
-        found["spectral"] = statistics.spectral_error(rings, spectrum)
-        similarity = (
-            near.similarity if name == "network" else jax.jit(generalization.nearest)(samples, images).similarity
-        )
-        arrays |= {f"sets/{name}/{quantity}": value for quantity, value in found.items()}
-        arrays |= {f"sets/{name}/nearest": jnp.median(similarity), f"sets/{name}/shown": samples[:_NUM_SHOWN]}
-    return arrays
-
-
-@jax.jit
-def _rings(images: Array) -> Array:
-    """Mean power (F,) of images less their mean image on rings |f| = 1, 2, ..., without window."""
-    return spectra.radial(spectra.power(images - images.mean(0)[None], window=None)).mean(0)[1:]
+    return arrays | describe_sets(sets, known, num_shown=_NUM_SHOWN)

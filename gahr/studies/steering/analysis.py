@@ -1,9 +1,4 @@
-"""Do sines added to the input noise of a one-step generator steer what it makes of it?
-
-For Gaussian images the size of the answer follows from their spectrum: gain sqrt(S / (S + sigma^2)) along a direction
-of variance S. What a figure of one noise and one sine shows is held against that, against other directions of the same
-norm, and against many noises.
-"""
+"""Answers of a one-step generator to sines and other directions in its noise."""
 
 from collections.abc import Callable
 from typing import Any
@@ -21,18 +16,18 @@ from gahr.denoiser import at
 from gahr.names import require_positive
 from gahr.sampling import ode
 from gahr.sampling.sampler import normal
-from gahr.studies.shared.images import draw_image
-from gahr.studies.shared.local_basis import spread
 from gahr.studies.shared.measures import counter
 from gahr.studies.shared.options import require_least, runs_named
-from gahr.studies.shared.study import Arrays, AtLeast, Check, Limit, Runs, Study
-from gahr.studies.shared.style import COLOURS, STYLE
+from gahr.studies.shared.study import Arrays, Runs
 from gahr.types import Array, Key, NoiseDenoiser, Progress, Sharding
 
 ORDERS = (*((n, m) for n in range(1, 6) for m in range(1, 6)), (6, 6))  # of the sines
-_AMPLITUDES = (0.1, 0.3, 1.0, 3.0, 10.0)  # standard deviations of the coefficient that moves
-_SHOWN = 3  # of these amplitudes, the one drawn
+AMPLITUDES = (0.1, 0.3, 1.0, 3.0, 10.0)  # standard deviations of the coefficient that moves
+SHOWN = 3  # of these amplitudes, the one drawn
+MIXED = "0.7 of 4,3 and 0.3 of 6,6"  # of sines of one amplitude
+READINGS = (14.0, 28**0.5 / 2)  # of the report's noise level, 28 or its root in units half as large
 _MEAN = 0.5
+_UNIT = 0.25  # norm over sqrt(d) of the report's sine, whose amplitude is 1 in units twice as small
 _PATH = 21  # points of a path
 _TARGETS = 8
 
@@ -51,7 +46,9 @@ def analyze(*, sigma: float = 14.0, sigma_min: float = 0.002, num_noises: int = 
       and predicted (D,) gain; of "student" and "linear": gain, unsphered (the same without keeping the norm) and kept
       (cosine similarity with the undisturbed output), (D, A, n), and sine_share (D, n) of the change of the output that
       is the direction itself, and additivity (A, n); steered (3, 2, T): by sines, right singular vectors and white
-      directions, predicted and reached; straightness and jump (2, n) of paths of sines and between noises; images.
+      directions, predicted and reached; straightness and jump (2, n) of paths of sines and between noises; mixed, the
+      report's combination, and "mixed/shown", its output; "reading S/WHO" (n,), how similar outputs are to undisturbed
+      ones with directions as strong as the report's at its noise level S: one sine, mixed, and white; images.
 
     Raises:
       ValueError: an option that cannot be used.
@@ -71,7 +68,7 @@ def analyze(*, sigma: float = 14.0, sigma_min: float = 0.002, num_noises: int = 
         gains = [steering.gaussian_gain(*law[1:], each, sigma) for each in directions.values()]
         arrays: dict[str, Any] = {"sigma": sigma, "names": list(directions), "predicted": gains}
         advance = counter(progress, len(functions) * len(directions) + 2 + _TARGETS)
-        amplitudes = sigma * jnp.array(_AMPLITUDES)
+        amplitudes = sigma * jnp.array(AMPLITUDES)
         for who, function in functions.items():
             rows = []
             for name, direction in directions.items():
@@ -83,6 +80,14 @@ def analyze(*, sigma: float = 14.0, sigma_min: float = 0.002, num_noises: int = 
         function = at(student.noise_denoiser, sigma)
         arrays |= {"shown": shown, "undisturbed": function(noisy[:1])[0]}
         one, other = directions["sine 4,3"], directions["sine 6,6"]
+        mixed = 0.7 * one + 0.3 * other
+        away = steering.moved(noisy[:1], mixed, amplitudes[SHOWN], mean=_MEAN)
+        arrays |= {"mixed": mixed, "mixed/shown": function(away)[0]}
+        for reading in READINGS:
+            level = _MEAN + (noisy - _MEAN) * (reading / sigma)
+            for name, direction in (("one", one), ("mixed", mixed), ("white", directions["white"])):
+                kept = _kept_by_unit(student.noise_denoiser, level, direction, jnp.float32(reading))
+                arrays[f"reading {reading:.3g}/{name}"] = kept
         for who, each in functions.items():
             arrays[f"{who}/additivity"] = _additivity(each, noisy, one, other, amplitudes, sigma)
         advance("additivity")
@@ -134,7 +139,15 @@ def _answers(
         }
 
     found = jax.lax.map(one, amplitudes)
-    return found | {"shown": found["shown"][_SHOWN], "sine_share": found["sine_share"][2]}
+    return found | {"shown": found["shown"][SHOWN], "sine_share": found["sine_share"][2]}
+
+
+@jax.jit
+def _kept_by_unit(noise_denoiser: NoiseDenoiser, noisy: Array, direction: Array, sigma: Array) -> Array:
+    """Similarity (n,) to the undisturbed output with a direction of norm 1 as strong as the report's sine."""
+    function, amplitude = at(noise_denoiser, sigma), _UNIT * np.sqrt(direction.size)
+    other = steering.respond(function, noisy, direction, amplitude, mean=_MEAN)
+    return metrics.cosine_similarity(other.output, function(noisy))
 
 
 @jax.jit
@@ -188,114 +201,3 @@ def _steered(
         cosine = jnp.vdot(reached, wanted) / (jnp.linalg.norm(reached.ravel()) * jnp.linalg.norm(wanted.ravel()))
         found.append(jnp.stack([steered.predicted, cosine]))
     return jnp.stack(found)
-
-
-def check(arrays: Arrays, *, additivity: Limit = None) -> list[Check]:
-    """Theory beside measurement.
-
-    Args:
-      arrays: from `analyze`.
-      additivity: mark for the departure from additive answers at 10 standard deviations, at least: what a linear map
-        cannot do.
-
-    Returns:
-      List of Check; a mark of None makes the line a report without verdict.
-    """
-    sines = np.arange(len(ORDERS))
-    gain = np.median(arrays["student/gain"], -1)  # (D, A)
-    ratio = gain[sines, 1] / arrays["predicted"][sines]
-    logarithms = np.log(gain[sines, 1]), np.log(arrays["predicted"][sines])
-    rank = list(arrays["names"]).index("sine 4,3")
-    order = int((gain[sines, 3] > gain[rank, 3]).sum()) + 1
-    lost = {f"{a:g} sd": float(np.median(arrays["student/kept"][rank, k])) for k, a in enumerate(_AMPLITUDES)}
-    steered = np.median(arrays["steered"], -1)
-    return [
-        Check(
-            "gain of sines at 0.3 sd over sqrt(S / (S + sigma^2)), median and range",
-            {"Gaussian images": 1},
-            (float(np.median(ratio)), float(ratio.min()), float(ratio.max())),
-        ),
-        Check("correlation of their logarithms", 1, float(np.corrcoef(*logarithms)[0, 1])),
-        Check(
-            "gain of sines at 10 sd over that at 0.3 sd",
-            {"linear": 1},
-            float(np.median(gain[sines, 4] / gain[sines, 1])),
-        ),
-        Check("place of sine 4,3 among the 26 by gain at 3 sd", "no finding where the spectrum says so", order),
-        Check("similarity of the output to the undisturbed one, sine 4,3", None, lost),
-        Check(
-            "share of the change that is the sine itself, 1 sd",
-            {"linear, stationary": 1},
-            spread(arrays["student/sine_share"][sines].mean(0)),
-        ),
-        Check(
-            "departure from additivity, 0.7 of 4,3 and 0.3 of 6,6, 10 sd",
-            {"linear": 0},
-            float(np.median(arrays["student/additivity"][4])),
-            AtLeast(additivity),
-            nulls={"linear": float(np.median(arrays["linear/additivity"][4]))},
-        ),
-        Check(
-            "cosine with a wanted change, 26 sines: predicted, reached",
-            {"26 right singular vectors": float(steered[1, 1]), "26 white directions": float(steered[2, 1])},
-            tuple(map(float, steered[0])),
-        ),
-        Check(
-            "straightness of outputs: sines, noise to noise", {"line": 1}, tuple(np.median(arrays["straightness"], -1))
-        ),
-        Check("largest step over the median: the same", {"even": 1}, tuple(np.median(arrays["jump"], -1))),
-    ]
-
-
-def draw(arrays: Arrays, *, title: str = ""):
-    """Figure: outputs for each sine; gains against what the spectrum predicts, and what is kept of the output."""
-    import matplotlib.pyplot as plt
-
-    with plt.rc_context(STYLE):
-        figure = plt.figure(figsize=(7.0, 8.2), layout="constrained")
-        figure.suptitle(title)
-        above, below = figure.subfigures(2, 1, height_ratios=(2.2, 1))
-        above.suptitle(
-            f"Outputs of one noise of level {arrays['sigma']:g}, with {_AMPLITUDES[_SHOWN]:g} sd of each direction",
-            fontsize=8,
-        )
-        panels = above.subplots(5, 6).ravel()
-        for axes in panels:
-            axes.set_axis_off()
-        shown = {"undisturbed": arrays["undisturbed"]} | dict(zip(arrays["names"], arrays["shown"], strict=True))
-        for axes, (name, image) in zip(panels, shown.items(), strict=False):
-            draw_image(axes, image, name, fontsize=6, pad=1.5)
-        _draw_gains(*below.subplots(1, 2), arrays)
-    return figure
-
-
-def _draw_gains(gains, kept, arrays: Arrays) -> None:
-    sines = np.arange(len(ORDERS))
-    others = np.arange(len(ORDERS), len(arrays["names"]))
-    predicted = arrays["predicted"]
-    for where, marker, words in ((sines, "o", "sines"), (others, "s", "other directions")):
-        for k, colour in zip((1, 3, 4), COLOURS, strict=False):
-            median = np.median(arrays["student/gain"][where, k], -1)
-            label = f"{words}, {_AMPLITUDES[k]:g} sd"
-            gains.plot(predicted[where], median, marker, ms=3.5, mfc="none", ls="", color=colour, label=label)
-    line = np.array([predicted.min(), predicted.max()])
-    gains.plot(line, line, color="black", lw=0.8, label="Gaussian images")
-    gains.set(
-        xscale="log",
-        yscale="log",
-        xlabel=r"$\sqrt{S / (S + \sigma^2)}$, of Gaussian images",
-        ylabel="gain",
-        title="Size of the answer",
-    )
-    lines = {"sine 1,1": "-", "sine 4,3": "-", "sine 6,6": "-", "white": "--"}
-    for (name, style), colour in zip(lines.items(), COLOURS, strict=False):
-        values = arrays["student/kept"][list(arrays["names"]).index(name)]
-        low, middle, high = np.quantile(values, (0.25, 0.5, 0.75), axis=1)
-        kept.plot(_AMPLITUDES, middle, style, color=colour, label=name)
-        kept.fill_between(_AMPLITUDES, low, high, color=colour, alpha=0.15, lw=0)
-    kept.set(xscale="log", xlabel="amplitude (standard deviations)", ylabel="similarity to the undisturbed output")
-    gains.legend(fontsize=5.5)
-    kept.legend()
-
-
-STUDY = Study(analyze, check, draw)
