@@ -96,9 +96,11 @@ def assert_uniform(values, low=0.0, high=1.0):
 
 
 @pytest.fixture(scope="module", autouse=True)
-def few_programs():
-    """Compiled programs are let go of before they hold all of the memory maps, 65,530, that Linux gives a process."""
+def room():
+    """Figures are closed, and compiled programs let go of before they hold all memory maps, 65,530 a process."""
     yield
+    if "matplotlib.pyplot" in sys.modules:
+        sys.modules["matplotlib.pyplot"].close("all")
     maps = Path("/proc/self/maps")
     if maps.exists() and maps.read_bytes().count(b"\n") > 30_000:
         jax.clear_caches()

@@ -1,4 +1,4 @@
-"""Networks outside of JAX, with numpy in PyTorch's place: `test_torch.py` has the real ones."""
+"""Networks outside of JAX, with numpy in PyTorch's place: `tests/pytorch/` has the real ones."""
 
 import sys
 

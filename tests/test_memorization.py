@@ -289,7 +289,7 @@ def test_smoke_run_end_to_end_draws_both_figures(tmp_path):
     with np.load(tmp_path / "study_twins.npz") as stored:
         assert np.all(stored["size 8, features 8/steps"] > 0)
     results = json.loads((tmp_path / "results.json").read_text())
-    assert results["study"] == "transition+twins"
+    assert results["study"] == "transition+twins+explain"
     assert len(results["checks"]) == len(checks)
 
 

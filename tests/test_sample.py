@@ -121,7 +121,7 @@ def test_a_kill_between_animation_and_output_is_no_reason_to_refuse(weights, tmp
     how = dict(number=1, sampler="euler", given=["sigmas=1,0.2,0"], fit=0, animation=str(animation))
     draw = lambda: sampling.draw_to(str(weights), out, **how, progress=Progress())
     with monkeypatch.context() as killed:
-        killed.setattr(pictures, "_picture", _stop_in(out, pictures._picture))
+        killed.setattr(pictures, "picture", _stop_in(out, pictures.picture))
         with pytest.raises(Stop):
             draw()
     assert animation.exists()

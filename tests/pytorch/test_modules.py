@@ -1,4 +1,4 @@
-"""PyTorch modules as denoisers, beside the same networks as arrays: runs where the extra `torch` is installed."""
+"""PyTorch modules as denoisers, beside the same networks as arrays: needs the extra `torch`."""
 
 import types
 
@@ -6,17 +6,15 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+import torch
+from test_project import examples
+from torch import nn
+from torch.nn.functional import relu
 
-torch = pytest.importorskip("torch")
-
-from test_project import examples  # noqa: E402
-from torch import nn  # noqa: E402
-from torch.nn.functional import relu  # noqa: E402
-
-from gahr import interop  # noqa: E402
-from gahr.analysis import eigen, jacobian  # noqa: E402
-from gahr.denoiser import bind  # noqa: E402
-from gahr.models import published  # noqa: E402
+from gahr import interop
+from gahr.analysis import eigen, jacobian
+from gahr.denoiser import bind
+from gahr.models import published
 
 KEY = jax.random.key(0)
 
