@@ -234,6 +234,9 @@ def draw(arrays: Arrays, *, title: str = ""):
                 options = dict(label=name) | (dict(color=colours[name]) if name in colours else {})
                 power.plot(arrays["frequency"], arrays[f"sets/{name}/power"], look, **options)
         power.set(xscale="log", yscale="log", xlabel="cycles per image", ylabel="power")
+        power.set_xticks([], minor=True)
+        ticks = [f for f in (1, 2, 4, 8, 16) if f <= arrays["frequency"].max()]
+        power.set_xticks(ticks, ticks)
         power.legend(fontsize=5.5)
     return figure
 
