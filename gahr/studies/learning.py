@@ -212,6 +212,8 @@ def draw(arrays: Arrays, *, title: str = ""):
 
 def _draw_panel(axes, arrays: Arrays, quantity: str) -> None:
     """A quantity of all runs; dimensions in units of the linear denoiser's, whose own is 1."""
+    from matplotlib.ticker import LogLocator, NullLocator
+
     nulls: Mapping[str, float] = {}
     for i, name in enumerate(map(str, arrays["runs"])):
         nulls, images = _linear(arrays, name), arrays[f"{name}/images"]
@@ -226,8 +228,9 @@ def _draw_panel(axes, arrays: Arrays, quantity: str) -> None:
     axes.plot([], [], "v", ms=3.5, mfc="none", color="grey", label="the same, below the axis")
     if quantity == "left":
         axes.set_yscale("log")
+        axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
         axes.yaxis.set_major_formatter("{x:g}")
-        axes.yaxis.set_minor_formatter("{x:g}")
+        axes.yaxis.set_minor_locator(NullLocator())
 
 
 STUDY = Study(analyze, check, draw)
