@@ -5,6 +5,7 @@ small (Kadkhodaie et al., 2024, arXiv:2310.02557, figure 5). `gahr.studies.disks
 here the overlap and the distance to the exact posterior mean stand against the number of training images drawn.
 """
 
+import functools
 from collections.abc import Callable
 from typing import Any
 
@@ -71,10 +72,7 @@ def analyze(
         for name, run in runs.items():
             size, ramp = run.data["size"], run.data.get("ramp", 1.0)
             parameters, clean = draw_disks(jax.random.split(disk_key, num_images), size, ramp)
-            tangents = [
-                disks.tangents(jax.tree.map(lambda value, i=i: value[i], parameters), size=size, ramp=ramp)
-                for i in range(num_disks)
-            ]
+            tangents = jax.vmap(functools.partial(disks.tangents, size=size, ramp=ramp))(parameters)[:num_disks]
             near, far = (noise.add_noise(noise_key, clean, level) for level in (sigma, psnr_sigma))
 
             def found(

@@ -9,7 +9,7 @@ import numpy as np
 
 from gahr import metrics, noise
 from gahr.classical import patches, shrinkage, spectra, transforms
-from gahr.classical.analytic import fit_gaussian, points
+from gahr.classical.analytic import fit_gaussian
 from gahr.denoiser import as_argument, at
 from gahr.names import require
 from gahr.sampling import driver, euler, schedules
@@ -93,8 +93,10 @@ def analyze(
                 note = f"{family}, N = {number:,}"
                 test = pair[0].images("test", num_images + num_held)
                 near = [side for side in windows if side <= min(test.shape[1:3])]
-                predictors = _predictors(pair, near, num_moved, levels)
-                subjects = _subjects(pair)
+                nulls = [null_denoisers(run, memorized=run.set_size) for run in pair]
+                predictors = _predictors(pair, nulls, near, num_moved, levels)
+                both = [{"network": run.noise_denoiser} | null for run, null in zip(pair, nulls, strict=True)]
+                subjects = {who: (both[0][who], both[1][who]) for who in SUBJECTS if who in both[0]}
                 row, windows_of = _outputs(subjects, predictors, test, num_held, key, sigmas, lambda: advance(note))  # noqa: B023
                 swapped = _swapped(pair[0].noise_denoiser, test[:num_swapped], key, sigmas, progress, sharding)
                 row |= {f"network/{SWAPPED}": swapped}
@@ -118,17 +120,20 @@ def analyze(
 
 
 def _predictors(
-    pair: tuple[Run, Run], windows: Sequence[int], num_moved: int, levels: int
+    pair: tuple[Run, Run],
+    both_nulls: Sequence[Mapping[str, NoiseDenoiser]],
+    windows: Sequence[int],
+    num_moved: int,
+    levels: int,
 ) -> dict[str, dict[int, NoiseDenoiser]]:
     """Denoisers by name and window, 0 where they have none, fitted to the training images of the first network."""
-    run, twin = pair
+    (run, twin), (nulls, of_others) = pair, both_nulls
     own = run.images(run.subset, run.set_size)
-    nulls = null_denoisers(run)
     alone = {
         LINEAR: nulls[LINEAR],
         TWIN: twin.noise_denoiser,
-        "memorizer": points(own),
-        OTHERS: points(twin.images(twin.subset, twin.set_size)),
+        "memorizer": nulls["memorizer"],
+        OTHERS: of_others["memorizer"],
         "linear, with a mean": linear(own, centred=True),
         "linear, all places alike": shrinkage.wiener(
             transforms.fourier(), spectra.stationary_spectrum(own), mean=jnp.full(own.shape[1:], own.mean())
@@ -154,12 +159,6 @@ def _fit(images: Array, *, centred: bool) -> tuple[Array, Array]:
     return fit_gaussian(images, centred=centred, hold_out=5)[1:]
 
 
-def _subjects(pair: tuple[Run, Run]) -> dict[str, tuple[NoiseDenoiser, NoiseDenoiser]]:
-    """What is explained, and its twin, of the other images."""
-    both = [{"network": run.noise_denoiser} | null_denoisers(run, memorized=run.set_size) for run in pair]
-    return {name: (both[0][name], both[1][name]) for name in SUBJECTS if name in both[0]}
-
-
 def _outputs(
     subjects: Mapping[str, tuple[NoiseDenoiser, NoiseDenoiser]],
     predictors: Mapping[str, Mapping[int, NoiseDenoiser]],
@@ -171,7 +170,8 @@ def _outputs(
 ) -> tuple[dict[str, Array], dict[str, int]]:
     """Squared differences (S, n) of each subject and each predictor; and the window best at all levels together.
 
-    The windows are chosen on images held out, by the distance to the network; the twin of a subject is its own.
+    A subject stands beside its twin, of the other images. The windows are chosen on images held out, by the distance to
+    the network.
     """
     row: dict[str, list] = {}
     votes: dict[str, np.ndarray] = {name: np.zeros(len(choices)) for name, choices in predictors.items()}
