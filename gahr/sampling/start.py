@@ -20,8 +20,7 @@ def draw(
       shape: (H, W, C).
       sigma: noise level, image units.
       mean: m, image units: a number or an image (H, W, C).
-      factor: f_k, (K, H, W, C), image units, such as principal components times the roots of their variances:
-        sqrt(eigenvalues)[:, None, None, None] * basis of `gahr.classical.analytic.fit_gaussian`. None for C = 0.
+      factor: f_k, (K, H, W, C), image units, such as `factor_of` principal components. None for C = 0.
 
     Raises:
       ValueError: a mean or factor of another shape than the images.
@@ -32,6 +31,15 @@ def draw(
         return images
     weights = jax.vmap(lambda key: jax.random.normal(jax.random.fold_in(key, 0), (len(factor),)))(keys)
     return images + jnp.einsum("nk,khwc->nhwc", weights, factor)
+
+
+def factor_of(eigenvalues: Array, basis: Array) -> Array:
+    """f_k = sqrt(l_k) u_k, (K, H, W, C), whose squares sum to the covariance sum_k l_k u_k u_k^T.
+
+    Args:
+      eigenvalues, basis: l_k (K,) and u_k (K, H, W, C), such as `gahr.classical.analytic.fit_gaussian` gives.
+    """
+    return jnp.sqrt(eigenvalues)[:, None, None, None] * basis
 
 
 def log_density(images: Array, *, sigma: float | Array, mean: float | Array, factor: Array | None = None) -> Array:

@@ -18,6 +18,7 @@ from gahr.classical.flows import gaussian_flow
 from gahr.names import require
 from gahr.sampling import blind, driver, heun, schedules
 from gahr.sampling.sampler import normal
+from gahr.sampling.start import factor_of
 from gahr.studies.shared.images import draw_image
 from gahr.studies.shared.measures import counter, denoise
 from gahr.studies.shared.options import require_least, runs_named
@@ -75,7 +76,7 @@ def analyze(
         training = teacher.images(teacher.subset, num_fit)
         law = fit_gaussian(training)
         mean, eigenvalues, basis = law
-        start = dict(mean=mean, factor=jnp.sqrt(eigenvalues)[:, None, None, None] * basis)
+        start = dict(mean=mean, factor=factor_of(eigenvalues, basis))
         shape, how = (num_samples, *mean.shape), dict(sharding=sharding, progress=progress)
         solver = heun.sampler(sigmas=levels, **start)
         end, trace = driver.sample(solver, teacher.noise_denoiser, key, shape, frame_every=1, note="ODE", **how)

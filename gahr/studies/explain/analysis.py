@@ -14,6 +14,7 @@ from gahr.denoiser import as_argument, at
 from gahr.names import require
 from gahr.sampling import driver, euler, schedules
 from gahr.sampling.sampler import Sampler
+from gahr.sampling.start import factor_of
 from gahr.studies.shared.families import families, family_arrays
 from gahr.studies.shared.measures import counter, denoise, whole_jacobian
 from gahr.studies.shared.nulls import linear, null_denoisers
@@ -226,7 +227,7 @@ def _sampler(run: Run, sigmas: Sequence[float], num_steps: int) -> Sampler:
     """The flow from Gaussian images of the test images' covariance, in noise of the highest level, to the lowest."""
     mean, values, basis = _centred(run.images("test", _NUM_TEST))
     falling = schedules.geometric(sigma_max=max(sigmas), sigma_min=min(sigmas), num_levels=num_steps, zero=True)
-    return euler.sampler(sigmas=falling, mean=mean, factor=jnp.sqrt(values)[:, None, None, None] * basis)
+    return euler.sampler(sigmas=falling, mean=mean, factor=factor_of(values, basis))
 
 
 _centred = jax.jit(fit_gaussian)

@@ -22,6 +22,7 @@ from gahr.models import published
 from gahr.names import pick
 from gahr.sampling import driver, guidance, inverse, restoration, schedules, splitting
 from gahr.sampling.measurements import MEASUREMENTS, Measurement
+from gahr.sampling.start import factor_of
 from gahr.studies.inverse.linear import blind_linear
 from gahr.studies.shared.measures import counter
 from gahr.studies.shared.options import require_files, require_least
@@ -183,7 +184,7 @@ def _answers(
     measurement = _projection(measurement)
     observed = measurement.measure(clean)
     mean, eigenvalues, basis = law
-    factor = jnp.sqrt(eigenvalues)[:, None, None, None] * basis
+    factor = factor_of(eigenvalues, basis)
     ends = dict(sigma_max=_SIGMA_MAX, sigma_min=_SIGMA_MIN)
     how = dict(chunk=len(clean), sharding=sharding, progress=progress)
     levels = schedules.karras(**ends, num_levels=_GUIDED_LEVELS, zero=False)

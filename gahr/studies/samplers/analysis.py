@@ -15,6 +15,7 @@ import numpy as np
 from gahr.analysis import statistics
 from gahr.classical.analytic import fit_gaussian, gaussian
 from gahr.sampling import driver
+from gahr.sampling.start import factor_of
 from gahr.studies.samplers import plans, priors
 from gahr.studies.shared.options import require_least
 from gahr.studies.shared.sample_sets import describe_sets, nearest, reference
@@ -146,7 +147,7 @@ def _of_network(
     images, test = run.images(run.subset, num_fit), run.images("test", number)
     law = jax.jit(fit_gaussian)(images)
     mean, eigenvalues, basis = law
-    factor, known = jnp.sqrt(eigenvalues)[:, None, None, None] * basis, reference(images, basis)
+    factor, known = factor_of(eigenvalues, basis), reference(images, basis)
     shape, arrays = (number, *images.shape[1:]), {}
 
     def draw(name: str, calls: int, denoiser: Any, note: str) -> Array:
