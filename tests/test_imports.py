@@ -11,7 +11,7 @@ ARITHMETIC = WORDS | {"noise", "metrics", "denoiser"}
 MATHEMATICS = ARITHMETIC | {"blocks"}
 BELOW_STUDIES = MATHEMATICS | {"training", "data", "models", "objectives", "sampling", "analysis", "classical"}
 ALLOWED = {  # module or folder of gahr -> those it may import, besides its own folder
-    "": {"pretrained"},
+    "": {"pretrained", "experiment.interactive"},  # the second when it is asked for
     "__main__": {"", "pretrained"},
     "types": set(),
     "names": set(),

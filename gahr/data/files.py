@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 from jax.tree_util import Partial
+from PIL import Image
 
 from gahr.data import resizing, sources, splits
 from gahr.data.dataset import Dataset
@@ -16,6 +17,7 @@ from gahr.names import pick, require, require_whole
 from gahr.types import Key
 
 _SPLITS = ("random", "group", "order")
+_INKS = " .:-=+*#%@"  # of drawings
 _BLOCK = 1024  # images resized at a time
 
 
@@ -49,6 +51,28 @@ def read_image(path: Path, *, size: int | None = None, channels: int = 1) -> np.
         image = resizing.resize(resizing.crop(image), size=size)
     pixels = np.asarray(image, np.float32) / 255
     return pixels if channels == 3 else pixels.mean(-1, keepdims=True)
+
+
+def drawn(text: str, *, size: int) -> np.ndarray:
+    """The image of a drawing by characters, a line a row, from white to black: a blank, then . : - = + * # % @
+
+    Args:
+      text: square, such as 16 lines of 16 characters; empty lines before and after do not count.
+      size: side in pixels that it is resized to (bicubic).
+
+    Returns:
+      Image (size, size, 1), float32 in [0, 1].
+
+    Raises:
+      ValueError: other characters, or lines of other lengths than their number.
+    """
+    lines = text.strip("\n").splitlines()
+    require(lines and all(len(line) == len(lines) for line in lines), "text", [*map(len, lines)], "square: lengths")
+    others = set().union(*lines) - set(_INKS)
+    require(not others, "text", "".join(sorted(others)), f"of the characters {_INKS!r}")
+    pixels = np.array([[255 * _INKS.index(ink) // (len(_INKS) - 1) for ink in line] for line in lines], np.uint8)
+    resized = Image.fromarray(255 - pixels).resize((size, size), Image.Resampling.BICUBIC)
+    return np.asarray(resized, np.float32)[..., None] / 255
 
 
 def crops(path: Path, *, size: int, number: int, channels: int = 1) -> np.ndarray:

@@ -5,6 +5,7 @@ from typing import Any
 
 _FACE = {  # name -> module it is in; brought in when it is asked for, since some of them load Orbax
     "plan": "planning",
+    "run": "interactive",
     "train": "runs",
     "train_planned": "runs",
     "study": "figures",

@@ -57,10 +57,10 @@ def analyze(
       sigma: noise level, image units.
       num_bases: images whose bases are swapped, at most.
       num_vectors, last_vector: vectors to draw, equally spaced from number 0 to at most this one.
-      num_fit, num_memorized: training images of the linear null and of the memorizer, at most.
+      num_fit, num_memorized: training images of the linear null and of the memorizer, at most; 0 for no memorizer.
       weights: file of a published network (`gahr.models.published.load`) instead of a run; it has no nulls.
       image: image files joined by "+" instead of test images; with `weights`, a photograph where left out. Of one alone
-        its quarter turns are the others.
+        its quarter turns are the others. Where they are as large as the training images, nulls are beside.
       size: side that an image file is resized to.
 
     Returns:
@@ -72,7 +72,7 @@ def analyze(
     """
     require_files(weights=weights, image=image)
     require_least(num_vectors=(num_vectors, 1), last_vector=(last_vector, 1), size=(size, 2), num_bases=(num_bases, 2))
-    require_least(num_fit=(num_fit, 1), num_memorized=(num_memorized, 1))
+    require_least(num_fit=(num_fit, 1), num_memorized=(num_memorized, 0))
     require_positive(sigma=sigma)
 
     def analysis(runs: Runs, key: Key, *, progress: Progress, sharding: Sharding | None = None) -> Arrays:
@@ -83,12 +83,11 @@ def analyze(
             subject = _Subject(Path(weights).stem, bind_told(model, variables), clean, {}, fixed_bases(clean.shape[1:]))
         else:
             ((name, run),) = runs.items()
-            nulls = null_denoisers(run, num_fit=num_fit, memorized=num_memorized)
-            clean = run.images("test", num_bases)
-            fixed = fixed_bases(clean.shape[1:], images=run.images(run.subset, num_fit))
-            if image:  # of another size than those that the nulls know
-                clean, nulls = _images(image, size), {}
-                fixed = fixed_bases(clean.shape[1:])
+            training = run.images(run.subset, num_fit)
+            clean = _images(image, size) if image else run.images("test", num_bases)
+            known = clean.shape[1:] == training.shape[1:]  # nulls and principal vectors are of one size
+            nulls = null_denoisers(run, num_fit=num_fit, memorized=num_memorized) if known else {}
+            fixed = fixed_bases(clean.shape[1:], images=training if known else None)
             subject = _Subject(name, run.noise_denoiser, clean, nulls, fixed)
         size_of_all = subject.clean[0].size
         shown = np.unique(np.linspace(0, min(last_vector, size_of_all - 1), num_vectors).astype(int))
