@@ -17,9 +17,11 @@ import jax.numpy as jnp
 import numpy as np
 
 import gahr
+from gahr import experiment
 from gahr.config import base, calpha
 from gahr.data import calpha as images_of
 from gahr.experiment import hosts, storage
+from gahr.experiment.progress import Progress
 
 scale = "laptop"  # @param ["smoke", "laptop"]
 virtual = 0  # @param {type:"integer"}
@@ -52,15 +54,16 @@ print("largest difference to one device:", float(jnp.abs(np.asarray(together)[:8
 
 # %%
 config = base(calpha([3.0]), scale="smoke")
-config.runs.alpha3.optim |= dict(batch_size=8 * jax.device_count(), num_steps=dict(smoke=3, laptop=300)[scale])
-analysis = dict(num_images=8, wiener_images=64, num_levels=8, num_probe_images=4)
-config.study = dict(name="slopes", analysis=analysis, marks={})
-workdir = f"runs/devices-{jax.device_count()}-{scale}"
-gahr.run(config, workdir)
+optim = config.runs.alpha3.optim
+optim.batch_size, optim.num_steps = 8 * jax.device_count(), dict(smoke=3, laptop=300)[scale]
+config.study = dict(name="slopes", analysis={}, marks={})  # of gahr.run, which would draw it as well
+workdir = Path(f"runs/devices-{jax.device_count()}-{scale}")
+with Progress("auto") as progress:
+    experiment.train(config, workdir, progress=progress)
 
 # %%
-for record in storage.json_lines(Path(workdir) / "alpha3" / "metrics.jsonl"):
-    print(record)
+for record in storage.json_lines(workdir / "alpha3" / "metrics.jsonl"):
+    print("step {step}: {images_per_second:.0f} images a second, PSNR {test_psnr:.2f} dB".format(**record))
 
 # %% [markdown]
 # A few hundred steps do not make a good network; take more steps, `scale="laptop"` in `base`, or on a TPU `"gpu"`,
