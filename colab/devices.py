@@ -63,7 +63,7 @@ with Progress("auto") as progress:
 
 # %%
 for record in storage.json_lines(workdir / "alpha3" / "metrics.jsonl"):
-    print("step {step}: {images_per_second:.0f} images a second, PSNR {test_psnr:.2f} dB".format(**record))
+    print("step {step}: {images_per_second:.0f} images a second, loss {loss:.1f}".format(**record))
 
 # %% [markdown]
 # A few hundred steps do not make a good network; take more steps, `scale="laptop"` in `base`, or on a TPU `"gpu"`,

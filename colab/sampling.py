@@ -21,6 +21,7 @@ from gahr.studies.shared.images import draw_image, draw_stages
 from gahr.studies.shared.nulls import estimated, linear
 from gahr.studies.shared.style import STYLE
 
+plt.rcParams.update(STYLE)
 scale = "laptop"  # @param ["smoke", "laptop"]
 size, num_fit, max_steps = dict(smoke=(16, 64, 10), laptop=(32, 4_000, 500))[scale]
 images = jax.jit(jax.vmap(lambda key: calpha.sample(key, size=size, alpha=3.0)))
@@ -46,20 +47,18 @@ for name, prior in priors.items():
         jax.random.key(seed)
     )
     steps = np.linspace(0, int(trace.steps[0]), 8).astype(int)
-    with plt.rc_context(STYLE):
-        figure = plt.figure(figsize=(7, 2.1), layout="constrained")
-        figure.suptitle(f"{name}: y above, D(y) below, and the step with the noise level")
-        for above, below, t in zip(*figure.subplots(2, 8), steps, strict=True):
-            draw_image(above, np.asarray(trace.frames[t, 0]), f"{t}: {trace.sigma[t, 0]:.2f}", fontsize=6)
-            draw_image(below, np.asarray(trace.denoised[t, 0]), "")
+    figure = plt.figure(figsize=(7, 2.1), layout="constrained")
+    figure.suptitle(f"{name}: y above, D(y) below, and the step with the noise level")
+    for above, below, t in zip(*figure.subplots(2, 8), steps, strict=True):
+        draw_image(above, np.asarray(trace.frames[t, 0]), f"{t}: {trace.sigma[t, 0]:.2f}", fontsize=6)
+        draw_image(below, np.asarray(trace.denoised[t, 0]), "")
 
 # %%
-with plt.rc_context(STYLE):
-    figure = plt.figure(figsize=(7, 2.6), layout="constrained")
-    for part, (name, found) in zip(figure.subfigures(2, 1), samples.items(), strict=True):
-        part.suptitle(name)
-        for axes, image in zip(np.ravel(part.subplots(1, number)), found, strict=True):
-            draw_image(axes, np.asarray(image), "")
+figure = plt.figure(figsize=(7, 2.6), layout="constrained")
+for part, (name, found) in zip(figure.subfigures(2, 1), samples.items(), strict=True):
+    part.suptitle(name)
+    for axes, image in zip(np.ravel(part.subplots(1, number)), found, strict=True):
+        draw_image(axes, np.asarray(image), "")
 
 # %% [markdown]
 # ## Your image, of which little is known
@@ -93,7 +92,6 @@ for name, prior in priors.items():
     restored = np.asarray(solve(jax.random.key(1))[0])
     stages = {"image": task.clean, "pseudo-inverse": task.pseudo_inverse()}
     stages |= {f"sample {i}": restored[i] for i in range(4)} | {"mean of 8": restored.mean(0)}
-    with plt.rc_context(STYLE):
-        figure = plt.figure(figsize=(7, 1.5), layout="constrained")
-        figure.suptitle(f"prior: {name}")
-        draw_stages(figure.subplots(1, len(stages)), stages, "", fontsize=7)
+    figure = plt.figure(figsize=(7, 1.5), layout="constrained")
+    figure.suptitle(f"prior: {name}")
+    draw_stages(figure.subplots(1, len(stages)), stages, "", fontsize=7)

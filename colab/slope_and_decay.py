@@ -20,11 +20,12 @@ from gahr.analysis import jacobian, performance
 from gahr.data import calpha
 from gahr.denoiser import blind
 from gahr.studies.shared.basis_figure import draw_coefficients, draw_curves
-from gahr.studies.shared.images import draw_stages
+from gahr.studies.shared.images import draw_image
 from gahr.studies.shared.measures import curve_of_told
 from gahr.studies.shared.nulls import linear
 from gahr.studies.shared.style import COLOURS, NULLS, STYLE
 
+plt.rcParams.update(STYLE)
 scale = "laptop"  # @param ["smoke", "laptop"]
 alpha = 3  # @param {type:"slider", min:0.5, max:6, step:0.5}
 size, number, num_fit = dict(smoke=(16, 4, 64), laptop=(32, 32, 4_000))[scale]
@@ -38,9 +39,9 @@ size, number, num_fit = dict(smoke=(16, 4, 64), laptop=(32, 32, 4_000))[scale]
 # %%
 images = jax.jit(jax.vmap(lambda key: calpha.sample(key, size=size, alpha=alpha)))
 clean, training = (images(jax.random.split(jax.random.key(k), n)) for k, n in ((1, number), (2, num_fit)))
-with plt.rc_context(STYLE):
-    panels = plt.figure(figsize=(7, 1.4), layout="constrained").subplots(1, 4)
-    draw_stages(panels, {f"image {i}": np.asarray(clean[i]) for i in range(4)}, "")
+panels = plt.figure(figsize=(7, 1.3), layout="constrained").subplots(1, 4)
+for axes, image in zip(panels, clean, strict=False):
+    draw_image(axes, np.asarray(image), "")
 
 # %% [markdown]
 # ## Slopes
@@ -64,14 +65,13 @@ for name, found in slopes.items():
 
 # %%
 looks = [dict(color=colour) for colour in COLOURS[:4]] + [NULLS["linear"]]
-with plt.rc_context(STYLE):
-    curves, points = plt.figure(figsize=(7, 2.8), layout="constrained").subplots(1, 2)
-    lines = zip(psnr.items(), looks, strict=True)
-    draw_curves(curves, levels, [(values.mean(0), dict(label=name, **look)) for (name, values), look in lines])
-    points.errorbar(list(slopes), *np.transpose(list(slopes.values())), fmt="o", color="black", capsize=3)
-    points.axhline(alpha / (alpha + 1), ls="--", color=COLOURS[1], label=r"$\alpha / (\alpha + 1)$")
-    points.set(ylabel="slope (dB / dB)", title=rf"Images of $\alpha$ = {alpha:g}, 20 to 34 dB")
-    points.legend()
+curves, points = plt.figure(figsize=(7, 2.8), layout="constrained").subplots(1, 2)
+lines = zip(psnr.items(), looks, strict=True)
+draw_curves(curves, levels, [(values.mean(0), dict(label=name, **look)) for (name, values), look in lines])
+points.errorbar(list(slopes), *np.transpose(list(slopes.values())), fmt="o", color="black", capsize=3)
+points.axhline(alpha / (alpha + 1), ls="--", color=COLOURS[1], label=r"$\alpha / (\alpha + 1)$")
+points.set(ylabel="slope (dB / dB)", title=rf"Images of $\alpha$ = {alpha:g}, 20 to 34 dB")
+points.legend()
 
 # %% [markdown]
 # ## Decay
@@ -89,7 +89,6 @@ for name, look in {best: dict(color=COLOURS[0]), "linear": NULLS["linear"]}.item
     vectors = jacobian.singular_basis_of(matrix, noisy.shape).left
     lines[name] = np.sort(np.abs(np.einsum("khwc,hwc->k", vectors, clean[0])))[::-1], look
 lines["theory"] = lines[best][0][9] * (numbers / 10) ** (-(alpha + 1) / 2), dict(color="black", ls="--", lw=1)
-with plt.rc_context(STYLE):
-    axes = plt.figure(figsize=(3.5, 2.8), layout="constrained").subplots()
-    draw_coefficients(axes, lines)
-    axes.set(title="Coefficients of one image, sorted", ylim=(1e-4, None))
+axes = plt.figure(figsize=(3.5, 2.8), layout="constrained").subplots()
+draw_coefficients(axes, lines)
+axes.set(title="Coefficients of one image, sorted", ylim=(1e-4, None))

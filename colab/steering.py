@@ -23,6 +23,7 @@ from gahr.denoiser import at
 from gahr.studies.shared.images import draw_image, draw_vector
 from gahr.studies.shared.style import STYLE
 
+plt.rcParams.update(STYLE)
 scale = "laptop"  # @param ["smoke", "laptop"]
 num_fit, num_images = dict(smoke=(64, 2), laptop=(4_000, 4))[scale]
 images = jax.jit(jax.vmap(lambda key: calpha.sample(key, size=16, alpha=3.0)))
@@ -32,14 +33,14 @@ models = {"consistency model": gahr.load("calpha3_student"), "linear flow": gaus
 # %% [markdown]
 # ## Sliders
 #
-# `down` and `across` are the half waves of the sine. Amplitudes are in standard deviations of the coefficient that
+# `down` and `across` are the waves of the sine. Amplitudes are in standard deviations of the coefficient that
 # moves: 1 is what noise does anyway, 3 is rare. The noise is scaled back to its norm. The linear flow, which makes
 # Gaussian images of the same mean and covariance, is the null: theory says how strongly it answers,
 # $\sqrt{S/(S+\sigma^2)}$ where the images have variance S along the sine.
 
 # %%
-down = 4  # @param {type:"slider", min:1, max:8}
-across = 3  # @param {type:"slider", min:1, max:8}
+down = 1  # @param {type:"slider", min:1, max:8}
+across = 1  # @param {type:"slider", min:1, max:8}
 sigma = 14.0  # @param {type:"slider", min:0.5, max:20, step:0.5}
 seed = 0  # @param {type:"integer"}
 amplitudes = (0.0, 0.3, 1.0, 3.0, 10.0)
@@ -48,15 +49,14 @@ amplitudes = (0.0, 0.3, 1.0, 3.0, 10.0)
 shape = (16, 16, 1)
 sine, noisy = steering.sine(down, across, shape), 0.5 + sigma * jax.random.normal(jax.random.key(seed), (1, *shape))
 theory = float(steering.gaussian_gain(*law[1:], sine, sigma))
-with plt.rc_context(STYLE):
-    figure = plt.figure(figsize=(7, 3), layout="constrained")
-    for row, (name, model) in zip(figure.subfigures(2, 1), models.items(), strict=True):
-        answers = [steering.respond(at(model, sigma), noisy, sine, sigma * a) for a in amplitudes]
-        row.suptitle(f"{name}, gain at 0.3: {float(answers[1].gain[0]):.4f} (theory for Gaussian images {theory:.4f})")
-        panels = row.subplots(1, len(amplitudes) + 1)
-        draw_vector(panels[0], np.asarray(sine), "sine")
-        for axes, amplitude, answer in zip(panels[1:], amplitudes, answers, strict=True):
-            draw_image(axes, np.asarray(answer.output[0]), f"{amplitude:g}")
+figure = plt.figure(figsize=(7, 3), layout="constrained")
+for row, (name, model) in zip(figure.subfigures(2, 1), models.items(), strict=True):
+    answers = [steering.respond(at(model, sigma), noisy, sine, sigma * a) for a in amplitudes]
+    row.suptitle(f"{name}, gain at 0.3: {float(answers[1].gain[0]):.4f} (theory for Gaussian images {theory:.4f})")
+    panels = row.subplots(1, len(amplitudes) + 1)
+    draw_vector(panels[0], np.asarray(sine), "sine")
+    for axes, amplitude, answer in zip(panels[1:], amplitudes, answers, strict=True):
+        draw_image(axes, np.asarray(answer.output[0]), f"{amplitude:g}")
 
 # %% [markdown]
 # ## The Jacobian

@@ -22,6 +22,7 @@ from gahr.data import calpha
 from gahr.studies.shared.images import draw_vector
 from gahr.studies.shared.style import STYLE
 
+plt.rcParams.update(STYLE)
 scale = "laptop"  # @param ["smoke", "laptop"]
 size, number = dict(smoke=(16, 2), laptop=(32, 16))[scale]
 images = jax.jit(jax.vmap(lambda key: calpha.sample(key, size=size, alpha=3.0)))
@@ -71,22 +72,21 @@ if importlib.util.find_spec("torch"):
 for name, denoiser in denoisers.items():
     curve = performance.psnr_curve(denoiser, jax.random.key(1), clean, sigmas=jnp.array([0.02, 0.05, 0.1]))
     print(f"\n{name}: slope {performance.psnr_slope(curve.input_psnr, curve.psnr, between=(20, 34)).slope:.2f}")
-    card = identities.card(denoiser, jax.random.key(2), clean[:4], sigmas=[0.05, 0.1])
+    card = identities.card(denoiser, jax.random.key(2), clean[:2], sigmas=[0.1])
     print("\n".join(identities.card_lines(card)))
 
 # %% [markdown]
 # ## The basis they shrink in
 #
 # The ten leading eigenvectors of the symmetric part, without ever making the matrix, at one noisy image. The number
-# above is the factor. Waves that know nothing of the image: a fixed filter. Contours of the image: a basis made for
-# it.
+# above is the factor. Single points: a filter that picks pixels. Waves that know nothing of the image: a fixed linear
+# filter. Contours of the image: a basis made for it.
 
 # %%
 noisy = noise.add_noise(jax.random.key(3), clean[:1], 0.1)[0]
-with plt.rc_context(STYLE):
-    figure = plt.figure(figsize=(7, 1.1 * len(denoisers) + 0.3), layout="constrained")
-    for row, (name, denoiser) in zip(figure.subplots(len(denoisers), 11), denoisers.items(), strict=True):
-        basis = eigen.top_eigenbasis(denoiser, noisy, 10, key=jax.random.key(4), tolerance=1e-2)
-        draw_vector(row[0], np.asarray(clean[0]) - 0.5, name, fontsize=7)
-        for axes, vector, factor in zip(row[1:], basis.vectors, basis.shrinkage, strict=True):
-            draw_vector(axes, np.asarray(vector), f"{factor:.2f}", fontsize=7)
+figure = plt.figure(figsize=(7, 0.9 * len(denoisers)), layout="constrained")
+for row, (name, denoiser) in zip(figure.subplots(len(denoisers), 11), denoisers.items(), strict=True):
+    basis = eigen.top_eigenbasis(denoiser, noisy, 10, key=jax.random.key(4), tolerance=1e-2)
+    draw_vector(row[0], np.asarray(clean[0]) - 0.5, name, fontsize=7)
+    for axes, vector, factor in zip(row[1:], basis.vectors, basis.shrinkage, strict=True):
+        draw_vector(axes, np.asarray(vector), f"{factor:.2f}", fontsize=7)

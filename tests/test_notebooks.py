@@ -73,5 +73,6 @@ def test_a_notebook_runs_at_smoke_scale(name, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     plt.close("all")
     code = compile(TEXTS[name].replace(wanted, 'scale = "smoke"'), f"colab/{name}.py", "exec")
-    exec(code, {"__name__": "__main__"})
+    with plt.rc_context():  # notebooks set the style of all their figures
+        exec(code, {"__name__": "__main__"})
     assert len(plt.get_fignums()) >= FIGURES.get(name, 1)

@@ -8,6 +8,7 @@ from gahr.experiment import figures, report, runs
 from gahr.experiment.planning import plan
 from gahr.experiment.progress import Progress
 from gahr.studies.shared.study import Check
+from gahr.studies.shared.style import draw_ready
 
 
 class Outcome(NamedTuple):
@@ -38,6 +39,7 @@ def run(config: Mapping, workdir: Path, *, progress: str = "auto") -> Outcome:
       ValueError, OSError: a bad config or directory, before any work.
     """
     planned = plan(config, workdir)
+    draw_ready()
     with Progress(progress) as shown:
         runs.train_planned(planned, progress=shown)
         return Outcome(figures.study_planned(planned, progress=shown), planned.workdir)

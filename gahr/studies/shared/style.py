@@ -23,3 +23,14 @@ NULLS = {  # looks of null denoisers, thin and grey
         "memorizer": (0, (5, 1, 1, 1, 1, 1)),
     }.items()
 }
+
+
+def draw_ready() -> None:
+    """Have matplotlib choose where figures are shown, now.
+
+    A notebook's choice says that they are to be shown where they are made. Made in `rc_context`, as in the studies, it
+    would be forgotten at the end of that.
+    """
+    import matplotlib.pyplot as plt
+
+    plt.draw_if_interactive()
