@@ -16,7 +16,7 @@ scale = "laptop"  # @param ["smoke", "laptop"]
 few = 4  # @param {type:"slider", min:1, max:100}
 many = 10_000  # @param {type:"integer"}
 alpha = 3  # @param {type:"slider", min:1, max:5, step:0.5}
-num_steps, num_images = dict(smoke=(3, 4), laptop=(1_000, 32))[scale]
+num_steps, num_images = dict(smoke=(3, 4), laptop=(2_000, 32))[scale]
 
 # %% [markdown]
 # ## Train and measure

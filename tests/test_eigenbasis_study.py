@@ -60,6 +60,20 @@ def test_a_fourier_denoiser_is_found_to_be_one():
     assert checks["rank correlation of frequency and number, these eigenvectors"].value < 0.9
 
 
+@pytest.mark.parametrize(("size", "who"), [(8, {"linear", "3x3 filter", "identity"}), (6, set())])
+def test_an_image_as_large_as_those_of_training_has_their_nulls_beside(tmp_path, size, who):
+    rng = np.random.default_rng(0)
+    Image.fromarray(rng.integers(0, 255, (8, 8), np.uint8)).save(tmp_path / "image.png")
+    trained = jnp.asarray(rng.random((3, 8, 8, 1)), jnp.float32)
+    half = Partial(lambda noisy, sigma: noisy / 2)
+    runs = {"half": Run(None, half, lambda subset, number: trained[:number], {})}
+    options = dict(image=str(tmp_path / "image.png"), size=size, num_bases=2, num_memorized=0)
+    arrays = STUDY.analyze(**options)(runs, jax.random.key(0), progress=Progress())
+    np.testing.assert_array_equal(arrays["network/clean"], files.read_image(tmp_path / "image.png", size=size))
+    assert {name.split("/")[2] for name in arrays if name.startswith("network/nulls/")} == who
+    assert ("network/fixed/PCA" in arrays) == bool(who)
+
+
 def test_published_weights_of_a_colour_network_and_image_files(tmp_path):
     model = BFCNN(features=4, num_layers=3)
     weights = tmp_path / "colour.safetensors"

@@ -34,6 +34,16 @@ def test_area_averages_are_means_of_blocks_and_keep_the_mean():
     np.testing.assert_allclose(resizing.area_average(images, size=13).mean((1, 2)), images.mean((1, 2)), atol=1e-6)
 
 
+def test_a_drawing_goes_from_white_blanks_to_black(tmp_path):
+    found = files.drawn("\n @\n=.\n", size=2)
+    np.testing.assert_allclose(found[..., 0], [[1, 0], [1 - 4 / 9, 1 - 1 / 9]], atol=0.005)
+    assert files.drawn(" @\n@ ", size=20)[[0, 0, -1], [0, -1, 0], 0].tolist() == [1, 0, 0]
+    with pytest.raises(ValueError, match=r"text must be square: lengths, got \[2, 3\]"):
+        files.drawn("@@\n...", size=20)
+    with pytest.raises(ValueError, match="text must be of the characters"):
+        files.drawn("x", size=20)
+
+
 @pytest.mark.parametrize("block", [7, 64])
 def test_similarity_is_the_correlation_with_all_images_before(block):
     rng = np.random.default_rng(4)

@@ -1,12 +1,18 @@
 """The notebooks of `colab/`: each is what its script makes, and its script runs."""
 
 import ast
+import functools
 import re
 import sys
 
 import matplotlib.pyplot as plt
 import pytest
 from conftest import ROOT
+from rich.console import Console
+
+from gahr.experiment import progress
+from gahr.experiment.interactive import Outcome
+from gahr.studies.shared.study import AtLeast, Check
 
 sys.path.append(str(ROOT / "launch"))
 import notebooks
@@ -66,13 +72,37 @@ def test_notebooks_define_nothing_long_and_import_colab_only_to_upload():
             assert '\nif picture == "upload" and not path:\n' in text[: place.start()][-80:], name
 
 
-@pytest.mark.parametrize("name", TEXTS)
-def test_a_notebook_runs_at_smoke_scale(name, tmp_path, monkeypatch):
+def execute(name):
+    """Run the script of a notebook at smoke scale; how many figures it leaves."""
     wanted = 'scale = "laptop"  # @param ["smoke", "laptop"]'
     assert TEXTS[name].count(wanted) == 1
-    monkeypatch.chdir(tmp_path)
     plt.close("all")
     code = compile(TEXTS[name].replace(wanted, 'scale = "smoke"'), f"colab/{name}.py", "exec")
     with plt.rc_context():  # notebooks set the style of all their figures
         exec(code, {"__name__": "__main__"})
-    assert len(plt.get_fignums()) >= FIGURES.get(name, 1)
+    return len(plt.get_fignums())
+
+
+@pytest.mark.parametrize("name", TEXTS)
+def test_a_notebook_runs_at_smoke_scale(name, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert execute(name) >= FIGURES.get(name, 1)
+
+
+def test_a_notebook_shows_one_bar_over_the_line_before(monkeypatch, capsys):
+    monkeypatch.setattr(progress, "Console", functools.partial(Console, force_jupyter=True))
+    with progress.Progress("auto") as shown:
+        shown.line("begins")
+        shown.update("task", 1, 4, note="a long note")
+        shown.update("task", 4, 4)
+    first, *bars = capsys.readouterr().out.split("\r")
+    assert first == "begins\n"
+    assert [line.split(" | ")[0] for line in bars] == ["█████" + 15 * "░" + " task 1/4", 20 * "█" + " task 4/4"]
+    assert bars[1].endswith("\n")
+    assert len(bars[0]) == len(bars[1].rstrip("\n"))  # catches what is left of a longer line
+
+
+def test_what_a_run_found_is_shown_as_a_table_with_what_is_missed():
+    shown = Outcome([Check("slope", {"theory": 0.75}, 0.6, AtLeast(0.7))], ROOT)._repr_markdown_()
+    assert shown.startswith("| check | theory")
+    assert shown.endswith("\n\n1 of 1 marks not met")

@@ -8,6 +8,7 @@ import numpy as np
 from conftest import over, with_unit_gains
 from jax import lax
 from jax.sharding import NamedSharding, PartitionSpec
+from test_notebooks import execute
 
 from gahr.denoiser import network_of
 from gahr.models import convolution, winograd
@@ -76,3 +77,12 @@ def test_the_convolution_of_a_spread_batch_is_that_of_the_whole(monkeypatch):
         part, mesh=over(8).mesh, in_specs=(alone, everywhere), out_specs=(alone, (alone, everywhere))
     )
     assert_close(jax.jit(mapped)(*at), expected)
+
+
+def test_the_notebook_of_devices_spreads_a_batch_and_trains_over_eight(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    execute("devices")
+    shown = capsys.readouterr().out
+    assert shown.count("images ") - shown.count("images a second") == 8  # a line a device
+    assert float(shown.partition("largest difference to one device: ")[2].split()[0]) < 1e-5
+    assert "step 3: " in shown
