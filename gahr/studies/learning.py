@@ -21,7 +21,7 @@ from gahr.studies.shared.measures import counter, curve_of_told, whole_jacobian
 from gahr.studies.shared.nulls import linear
 from gahr.studies.shared.options import require_least
 from gahr.studies.shared.study import Above, Arrays, Check, Limit, Runs, Study
-from gahr.studies.shared.style import COLOURS, NULLS, STYLE
+from gahr.studies.shared.style import COLOURS, NULLS, STYLE, draw_ticks
 from gahr.types import Array, Key, NoiseDenoiser, Progress, Sharding
 
 _LEADING = 10  # vectors whose subspaces are compared
@@ -212,8 +212,6 @@ def draw(arrays: Arrays, *, title: str = ""):
 
 def _draw_panel(axes, arrays: Arrays, quantity: str) -> None:
     """A quantity of all runs; dimensions in units of the linear denoiser's, whose own is 1."""
-    from matplotlib.ticker import LogLocator, NullLocator
-
     nulls: Mapping[str, float] = {}
     for i, name in enumerate(map(str, arrays["runs"])):
         nulls, images = _linear(arrays, name), arrays[f"{name}/images"]
@@ -228,9 +226,7 @@ def _draw_panel(axes, arrays: Arrays, quantity: str) -> None:
     axes.plot([], [], "v", ms=3.5, mfc="none", color="grey", label="the same, below the axis")
     if quantity == "left":
         axes.set_yscale("log")
-        axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
-        axes.yaxis.set_major_formatter("{x:g}")
-        axes.yaxis.set_minor_locator(NullLocator())
+        draw_ticks(axes.yaxis)
 
 
 STUDY = Study(analyze, check, draw)

@@ -6,7 +6,7 @@ from gahr import metrics
 from gahr.studies.bandlets.analysis import FIELDS, LABELS, SHIFTS, gain
 from gahr.studies.shared.images import draw_image
 from gahr.studies.shared.study import Arrays
-from gahr.studies.shared.style import COLOURS, STYLE
+from gahr.studies.shared.style import COLOURS, STYLE, draw_ticks
 
 
 def draw(arrays: Arrays, *, title: str = ""):
@@ -52,6 +52,7 @@ def _draw_kept(axes, arrays: Arrays) -> None:
         axes.plot(number.mean(0), arrays[f"{name}/psnr"].mean(0), color=colour, marker=marker, ms=3, label=label)
     axes.set(xscale="log", xlabel="coefficients kept of the details", ylabel="PSNR of what is kept (dB)")
     axes.set_title("Approximation at equal thresholds")
+    draw_ticks(axes.xaxis)
     axes.legend()
 
 

@@ -9,7 +9,7 @@ from gahr.analysis import adaptivity
 from gahr.studies.shared.images import draw_stages, draw_vector
 from gahr.studies.shared.local_basis import NUM_VECTORS
 from gahr.studies.shared.study import Arrays
-from gahr.studies.shared.style import COLOURS, NULLS, STYLE
+from gahr.studies.shared.style import COLOURS, NULLS, STYLE, draw_ticks
 
 _NUM_BINS = 60  # of the coefficients' curve
 _ASYMMETRIC = 0.1  # |J - J^T| / |J| from which left singular vectors are drawn beside eigenvectors
@@ -99,8 +99,6 @@ def draw_dimensions(axes, arrays: Arrays, names: Sequence[str]) -> None:
     Filled for left singular vectors and fixed bases, open for eigenvectors; nulls in grey by their line, which is level
     where a basis is the same for all images.
     """
-    from matplotlib.ticker import LogLocator, NullFormatter, ScalarFormatter
-
     bases = [key.split("/")[-1] for key in arrays if key.startswith(f"{names[0]}/fixed/")]
     places, nulls = ["own", "another's", *bases], []
     for shift, (name, colour) in enumerate(zip(names, COLOURS * len(names), strict=False)):
@@ -124,9 +122,7 @@ def draw_dimensions(axes, arrays: Arrays, names: Sequence[str]) -> None:
     axes.plot([], [], "o", ms=4, color="black", mfc="white", label="eigenvectors")
     label = r"$\sum_k \min(\langle x, e_k \rangle^2 / \sigma^2, 1)$"
     axes.set(yscale="log", ylabel=label, title="Dimension of images in bases", xlim=(-0.5, len(places) - 0.5))
-    axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
-    axes.yaxis.set_major_formatter(ScalarFormatter())
-    axes.yaxis.set_minor_formatter(NullFormatter())
+    draw_ticks(axes.yaxis)
     axes.set_xticks(range(len(places)), places)
     axes.legend(loc="upper right")  # fixed bases are far below the others of the networks
 

@@ -34,3 +34,12 @@ def draw_ready() -> None:
     import matplotlib.pyplot as plt
 
     plt.draw_if_interactive()
+
+
+def draw_ticks(axis) -> None:
+    """Label a logarithmic axis of a decade or two at 1, 2 and 5 times powers of ten, without exponents."""
+    from matplotlib.ticker import LogLocator, NullLocator
+
+    axis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    axis.set_major_formatter("{x:g}")
+    axis.set_minor_locator(NullLocator())

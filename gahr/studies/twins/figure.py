@@ -174,7 +174,9 @@ def _draw_overtaking(axes, point: Interval, height: float, look: Mapping[str, An
     axes.plot(point.value, height, **look, color="black")
     words = f"  overtake at {point.value:.3g}  "
     end, side = (low, "right") if low / left > right / high else (high, "left")  # where there is more room
-    axes.text(end, height, words, ha=side, va="center", fontsize=6.5, clip_on=True)
+    if max(low / left, right / high) < (right / left) ** 0.3:  # too little beside the line: above it
+        end, side = np.sqrt(low * high), "center"
+    axes.text(end, height, words, ha=side, va="bottom" if side == "center" else "center", fontsize=6.5, clip_on=True)
     axes.set_xlim(left, right)
 
 
