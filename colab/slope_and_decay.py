@@ -71,7 +71,7 @@ draw_curves(curves, levels, [(values.mean(0), dict(label=name, **look)) for (nam
 points.errorbar(list(slopes), *np.transpose(list(slopes.values())), fmt="o", color="black", capsize=3)
 points.axhline(alpha / (alpha + 1), ls="--", color=COLOURS[1], label=r"$\alpha / (\alpha + 1)$")
 points.set(ylabel="slope (dB / dB)", title=rf"Images of $\alpha$ = {alpha:g}, 20 to 34 dB")
-points.legend()
+_ = points.legend()
 
 # %% [markdown]
 # ## Decay
@@ -91,4 +91,4 @@ for name, look in {best: dict(color=COLOURS[0]), "linear": NULLS["linear"]}.item
 lines["theory"] = lines[best][0][9] * (numbers / 10) ** (-(alpha + 1) / 2), dict(color="black", ls="--", lw=1)
 axes = plt.figure(figsize=(3.5, 2.8), layout="constrained").subplots()
 draw_coefficients(axes, lines)
-axes.set(title="Coefficients of one image, sorted", ylim=(1e-4, None))
+_ = axes.set(title="Coefficients of one image, sorted", ylim=(1e-4, None))

@@ -67,7 +67,7 @@ for row, (name, model) in zip(figure.subfigures(2, 1), models.items(), strict=Tr
 #
 # Theory, for Gaussian images: the singular values are the roots of the denoiser's, and the vectors the same. Look at
 # the overlap at *another* image: where that is as large, the subspace is one of all images, not of the one at hand.
-# For the linear flow both are one.
+# The linear flow has one for all images.
 
 # %%
 config = base({}, scale=scale, weights="calpha3_teacher+calpha3_student", told=True)

@@ -72,7 +72,7 @@ if importlib.util.find_spec("torch"):
 for name, denoiser in denoisers.items():
     curve = performance.psnr_curve(denoiser, jax.random.key(1), clean, sigmas=jnp.array([0.02, 0.05, 0.1]))
     print(f"\n{name}: slope {performance.psnr_slope(curve.input_psnr, curve.psnr, between=(20, 34)).slope:.2f}")
-    card = identities.card(denoiser, jax.random.key(2), clean[:2], sigmas=[0.1])
+    card = identities.card(denoiser, jax.random.key(2), clean[:2], sigmas=[0.05, 0.1])
     print("\n".join(identities.card_lines(card)))
 
 # %% [markdown]
