@@ -7,7 +7,7 @@
 # it from examples alone.
 #
 # You will see: the squares and directions chosen for an image, how many coefficients they save, and how bandlets,
-# wavelets and the network denoise. **60 seconds** on two CPU cores.
+# wavelets and the network denoise. **30 seconds** on two CPU cores.
 
 # %%
 import gahr

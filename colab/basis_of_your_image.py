@@ -6,7 +6,7 @@
 # what happens when the image is put into the basis of another.
 #
 # You will see: leading vectors with contours of your image in them, how few of them make your image, and that as many
-# vectors of another image do not. **40 seconds** on two CPU cores.
+# vectors of another image do not. **60 seconds** on two CPU cores.
 
 # %%
 import gahr
@@ -18,7 +18,7 @@ scale = "laptop"  # @param ["smoke", "laptop"]
 picture = "drawing"  # @param ["drawing", "photograph", "upload"]
 path = ""  # @param {type:"string"}
 sigma = 0.15  # @param {type:"slider", min:0.02, max:0.5, step:0.01}
-size = dict(smoke=16, laptop=32)[scale]
+size, num_fit = dict(smoke=(16, 64), laptop=(24, 4_000))[scale]
 
 # %% [markdown]
 # ## Your image
@@ -53,7 +53,7 @@ if picture == "upload" and not path:
     path = next(iter(colab.upload()))
 if picture == "drawing":
     path = "drawing.png"
-    pictures.picture(files.drawn(drawing, size=32)).save(path)
+    pictures.picture(files.drawn(drawing, size=size)).save(path)
 
 # %% [markdown]
 # ## Its basis
@@ -74,9 +74,10 @@ if picture == "drawing":
 # %%
 config = base({}, scale=scale, weights="calpha3")
 analysis = dict(image=path or str(files.photograph()), size=size, sigma=sigma)
-analysis |= dict(num_bases=2, num_fit=4_000, num_memorized=0)
+analysis |= dict(num_bases=2, num_fit=num_fit, num_memorized=0)
+config.runs.calpha3.data.size = size  # of the images that the nulls are fitted to
 config.study = dict(name="eigenbasis", analysis=analysis, marks=dict(swapped=1.5))
-gahr.run(config, "runs/basis_of_your_image")
+gahr.run(config, f"runs/basis_of_your_image-{scale}")
 
 # %% [markdown]
 # ## What the table says

@@ -5,7 +5,7 @@
 # does its own, and the gradients are summed. The batch in the config is that of all devices together, so that the
 # same config gives the same network on one device and on eight, up to rounding.
 #
-# You will see: where the parts of a batch are, that the answer is the same, and a training that uses all. **30
+# You will see: where the parts of a batch are, that the answer is the same, and a training that uses all. **20
 # seconds** on two CPU cores, where there is one device; set `virtual` to 8 to cut the CPU into eight, for a look
 # (before anything else runs, so restart first).
 

@@ -5,7 +5,7 @@
 # arrive at an image. Follow it and keep what was measured of *your* image, and you arrive at an image that fits.
 #
 # You will see: samples step by step, y and what the network takes for the image in it; then your image with most of
-# it thrown away, and several images that fit what is left. **40 seconds** on two CPU cores.
+# it thrown away, and several images that fit what is left. **30 seconds** on two CPU cores.
 
 # %%
 import jax

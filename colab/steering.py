@@ -6,7 +6,7 @@
 # (right) and what they do to the image (left).
 #
 # You will move the noise along a sine, by sliders, and see the images change; then the singular vectors, beside those
-# of the denoiser that the model learnt from. **40 seconds** on two CPU cores.
+# of the denoiser that the model learnt from. **50 seconds** on two CPU cores.
 
 # %%
 import jax
