@@ -5,7 +5,7 @@
 # it what theory speaks of: slope, symmetry, basis, shrinkage.
 #
 # You will see the same analysis of three denoisers: a filter written here, a PyTorch network, and a network that came
-# with gahr. **40 seconds** on two CPU cores.
+# with gahr. **50 seconds** on two CPU cores.
 
 # %%
 import importlib.util

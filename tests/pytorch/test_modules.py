@@ -7,6 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 import torch
+from test_notebooks import execute
 from test_project import examples
 from torch import nn
 from torch.nn.functional import relu
@@ -113,3 +114,11 @@ def test_the_example_of_the_readme_runs(capsys):
     (example,) = (text for text in examples() if "import torch" in text)
     exec(example, {})
     assert "[" in capsys.readouterr().out
+
+
+def test_the_notebook_of_own_denoisers_analyses_the_pytorch_network(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    execute("your_denoiser")
+    card = capsys.readouterr().out.partition("PyTorch: slope")[2]  # which a cell passes over where there is no PyTorch
+    (line,) = [line.split() for line in card.splitlines() if line.startswith("asymmetry")]
+    assert float(line[1]) < 1e-5  # it is a symmetric blur
