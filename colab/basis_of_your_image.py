@@ -6,7 +6,7 @@
 # what happens when the image is put into the basis of another.
 #
 # You will see: leading vectors with contours of your image in them, how few of them make your image, and that as many
-# vectors of another image do not. **60 seconds** on two CPU cores.
+# vectors of another image do not. **50 seconds** on two CPU cores.
 
 # %%
 import gahr

@@ -7,7 +7,7 @@
 # No fixed basis does that well.
 #
 # You will see: four networks that were trained on $\alpha$ = 1, 2, 3 and 5, on images of your own $\alpha$, beside
-# theory and the best linear denoiser; and how the coefficients fall. **40 seconds** on two CPU cores.
+# theory and the best linear denoiser; and how the coefficients fall. **50 seconds** on two CPU cores.
 
 # %%
 import jax
