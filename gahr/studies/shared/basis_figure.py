@@ -90,7 +90,7 @@ def draw_coefficients(axes, lines: Mapping[str, tuple[np.ndarray, dict[str, Any]
     for label, (values, look) in lines.items():
         axes.plot(*_in_bins(np.arange(1, len(values) + 1), values), label=label, **look)
     axes.set(xscale="log", yscale="log", xlabel="number $k$", title=r"Coefficients $|\langle x, u_k \rangle|$")
-    axes.legend(loc="lower left")
+    axes.legend(loc="best")
 
 
 def draw_dimensions(axes, arrays: Arrays, names: Sequence[str]) -> None:
