@@ -16,7 +16,7 @@ scale = "laptop"  # @param ["smoke", "laptop"]
 few = 1  # @param {type:"slider", min:1, max:100}
 many = 10_000  # @param {type:"integer"}
 alpha = 3  # @param {type:"slider", min:1, max:5, step:0.5}
-num_steps, num_samples, max_steps = dict(smoke=(3, 6, 20), laptop=(800, 16, 300))[scale]
+num_steps, num_samples, max_steps = dict(smoke=(3, 6, 20), laptop=(600, 16, 300))[scale]
 
 # %%
 config = base({"run": dict(name="calpha", alpha=alpha)}, scale="laptop")
