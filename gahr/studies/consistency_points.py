@@ -31,7 +31,13 @@ from gahr.studies.shared.study import Arrays, AtLeast, AtMost, Check, Limit, Run
 from gahr.studies.shared.style import COLOURS, STYLE
 from gahr.types import Array, Key, NoiseDenoiser, Progress, Sharding
 
-METHODS = {"ect": "easy tuning", "ict": "improved training", "ct": "first training", "distil": "distillation"}
+METHODS = {
+    "ect": "easy tuning",
+    "ict": "improved training",
+    "ct": "first training",
+    "distil": "distillation",
+    "continuous": "continuous time",
+}
 NULLS = ("linear", "identity", "untrained", "denoiser")
 _SETS = {"line": "five modes on a line", "plane": "five modes in the plane"}
 _NULL_LABELS = {"linear": "linear flow", "untrained": "untrained", "denoiser": "posterior mean"}
