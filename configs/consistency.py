@@ -27,7 +27,7 @@ from gahr.config import TRAINED, base, calpha, intensities, parse_arg, refuse_gi
 from gahr.names import pick
 
 SIZES = {"smoke": (8, 8, 1), "laptop": (16, 24, 1), "hours": (16, 48, 1), "gpu": (40, 64, 2), "paper": (80, 64, 3)}
-STEPS = {"smoke": (20, 20), "laptop": (1_500, 2_000), "hours": (10_000, 20_000)}  # of teacher and student
+STEPS = {"smoke": (20, 20), "laptop": (4_000, 6_000), "hours": (10_000, 20_000)}  # of teacher and student
 LONG = (100_000, 200_000)
 STUDENTS = {  # method -> pairs of levels, and whether the student starts from the teacher's weights and follows its ODE
     "ect": ("ect", True, False),

@@ -288,7 +288,7 @@ def draw(arrays: Arrays, *, title: str = ""):
             axes.legend()
         figure.legend(*plane.get_legend_handles_labels(), loc="outside lower center", ncols=4, markerscale=4)
         errors.set(
-            xscale="log", xlabel="distance to the exact end (image units)", ylabel="share of points", title="plane"
+            xscale="log", xlabel="distance to exact end", ylabel="share of points", title="plane"
         )
         values.set(xlabel="exact singular value", ylabel="of the network", title="plane: Jacobian")
         answers.set(xlabel="move of the noise / sigma", ylabel="relative error of the answer", xscale="log")
