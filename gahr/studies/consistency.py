@@ -227,7 +227,8 @@ def draw(arrays: Arrays, *, title: str = ""):
                     axes.plot(arrays["sigmas"][:-1], middle, look, color=colour, label=label)
                     axes.fill_between(arrays["sigmas"][:-1], low, high, color=colour, alpha=0.15, lw=0)
             axes.set(xscale="log", xlabel=r"noise level $\sigma$ of the point", ylabel=f"{words} to the end of the ODE")
-        agreements[1].legend(fontsize=5.5)  # where its corner is free
+        known = agreements[0].get_legend_handles_labels()
+        below.legend(*known, loc="outside lower center", ncols=len(known[1]), fontsize=6)
         looks = {HELD_OUT: "k-", HEUN: "-", ONE: "-", TWO: "--", GAUSSIAN: ":", BLIND: "-."}
         colours = {HEUN: COLOURS[1], ONE: COLOURS[0], TWO: COLOURS[0], GAUSSIAN: "0.5", BLIND: COLOURS[2]}
         for name, look in looks.items():
