@@ -1,6 +1,7 @@
 """The string after the colon of --config, the scales, and the published configs."""
 
 import jax
+import numpy as np
 import pytest
 from conftest import ROOT, get_config, python
 
@@ -132,6 +133,18 @@ def test_every_config_is_a_plan_at_every_scale(tmp_path, file, scale):
     planned = plan(config, tmp_path)
     assert set(planned.runs) == set(config.runs)
     assert {parts.dataset.shape[1] for parts in planned.runs.values()} == {r.data.size for r in config.runs.values()}
+
+
+def test_networks_told_sigma_are_scaled_to_the_pixels_of_a_file(tmp_path):
+    """Dark images about the middle of [0, 1] cost a denoiser of digits 5 dB."""
+    images = np.random.default_rng(0).normal(0.1, 0.05, (200, 8, 8)).clip(0, 1)
+    for name, stored in (("floats", images), ("bytes", np.rint(255 * images).astype(np.uint8))):
+        np.save(tmp_path / f"{name}.npy", stored)
+        runs = get_config(f"scale=smoke,data=file,path={tmp_path}/{name}.npy,size=8", file="consistency").runs
+        for run in (runs.teacher, runs.student):
+            assert (run.model.mean, run.model.sigma_data) == (0.1, 0.05)
+    with pytest.raises(ValueError, match="there is no file"):
+        get_config(f"data=file,path={tmp_path}/none.npz", file="consistency")
 
 
 def test_calpha_config_at_the_papers_scale_is_the_published_recipe():

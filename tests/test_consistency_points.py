@@ -14,7 +14,8 @@ from gahr.data import modes
 from gahr.denoiser import blind
 from gahr.experiment.progress import Progress
 from gahr.sampling import ode
-from gahr.studies import STUDIES, consistency_points
+from gahr.studies import STUDIES
+from gahr.studies.consistency_points.analysis import law_of
 from gahr.studies.shared.study import Run
 
 KEY = jax.random.key(0)
@@ -48,7 +49,7 @@ def exact_run(size, noise_denoiser=None):
     points = jax.vmap(lambda key: modes.sample(key, size=size))(jax.random.split(KEY, 500))
     data = dict(name="modes", size=size)
     run = Run(None, None, lambda subset, number: points[:number], data, initial=blind(lambda noisy: noisy))
-    exact = Partial(_solved, consistency_points._law(run))
+    exact = Partial(_solved, law_of(run))
     return run._replace(noise_denoiser=noise_denoiser or exact)
 
 

@@ -70,6 +70,10 @@ def test_one_step_of_the_exact_flow_is_the_end_of_the_ode_and_nulls_miss_the_mar
         "teacher",
         "untrained",
     }  # of Gaussian images linear is exact
+    lead = line(checks, "the same above the linear flow")  # which is what this student is
+    assert lead.value == pytest.approx(0, abs=0.5)
+    assert not lead.met_by
+    assert lead.met is False
     assert line(checks, "least agreement").value > 0.999
     assert line(checks, "largest |f(y, sigma_min) - y|").met
     assert abs(line(checks, "similarity of one step and two").value) < 1

@@ -18,7 +18,7 @@ ALLOWED = {  # module or folder of gahr -> those it may import, besides its own 
     "preconditioning": WORDS,
     "interop": WORDS,
     "pretrained": WORDS | {"denoiser", "models"},  # at its head only names, which configs need
-    "config": {"names", "pretrained"},
+    "config": {"names", "pretrained", "data.sources"},  # the last to look at a file of images
     **dict.fromkeys(("noise", "metrics", "denoiser", "blocks"), WORDS | {"denoiser"}),
     "data": WORDS,
     "models": WORDS | {"preconditioning"},

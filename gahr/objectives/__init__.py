@@ -4,6 +4,6 @@
 is given the number of training steps done.
 """
 
-from gahr.objectives import consistency, denoising
+from gahr.objectives import consistency, continuous, denoising
 
-OBJECTIVES = {"denoising": denoising.loss, "consistency": consistency.loss}
+OBJECTIVES = {"denoising": denoising.loss, "consistency": consistency.loss, "continuous": continuous.loss}

@@ -126,6 +126,7 @@ def check(
     *,
     agreement: Limit = None,
     agreement_db: Limit = None,
+    lead_db: Limit = None,
     kurtosis_share: Limit = None,
     similarity_excess: Limit = None,
 ) -> list[Check]:
@@ -135,6 +136,7 @@ def check(
       arrays: from `analyze`.
       agreement: mark for the median cosine similarity, less the means, of one step and the end of the ODE.
       agreement_db: mark for the median PSNR of one step against that end, dB.
+      lead_db: mark for that PSNR above that of the linear flow of Gaussian images, dB.
       kurtosis_share: mark for the excess kurtosis of the differences of one-step samples over that of images that were
         not trained on; Gaussian samples have none.
       similarity_excess: mark for the median similarity of one-step samples to the nearest training image, above that of
@@ -159,6 +161,9 @@ def check(
             ("psnr", "PSNR, dB", None, agreement_db),
         )
     ]
+    lead = lambda who: of(who, "psnr") - of("linear", "psnr")
+    words = "the same above the linear flow of Gaussian images, dB"
+    checks.append(Check(words, None, lead("student"), AtLeast(lead_db), {who: lead(who) for who in nulls}))
     worst = int(np.argmin(np.median(arrays["student/cosine"], 1)))
     sigma, diverged = float(arrays["sigmas"][worst]), int(arrays["diverged"].sum())
     sets = [str(name) for name in arrays["sets"]]
@@ -227,7 +232,8 @@ def draw(arrays: Arrays, *, title: str = ""):
                     axes.plot(arrays["sigmas"][:-1], middle, look, color=colour, label=label)
                     axes.fill_between(arrays["sigmas"][:-1], low, high, color=colour, alpha=0.15, lw=0)
             axes.set(xscale="log", xlabel=r"noise level $\sigma$ of the point", ylabel=f"{words} to the end of the ODE")
-        agreements[0].legend(fontsize=5.5)
+        known = agreements[0].get_legend_handles_labels()
+        below.legend(*known, loc="outside lower center", ncols=len(known[1]), fontsize=6)
         looks = {HELD_OUT: "k-", HEUN: "-", ONE: "-", TWO: "--", GAUSSIAN: ":", BLIND: "-."}
         colours = {HEUN: COLOURS[1], ONE: COLOURS[0], TWO: COLOURS[0], GAUSSIAN: "0.5", BLIND: COLOURS[2]}
         for name, look in looks.items():

@@ -218,7 +218,7 @@ def _draw_curves(factors, shared, arrays: Arrays) -> None:
     factors.set(xscale="log", yscale="log", ylim=(1e-3, None), xlabel="number $k$", title="Singular values")
     shared.set(xlabel="vectors $K$", ylim=(0, 1), title="Overlap with the denoiser's left singular vectors")
     factors.legend()
-    shared.legend(loc=(0.42, 0.3))
+    shared.legend(loc=(0.42, 0.22))
 
 
 STUDY = Study(analyze, check, draw)

@@ -1,9 +1,4 @@
-"""Consistency models of points on a line and in the plane beside the exact consistency function.
-
-On a line that is the map that keeps quantiles, in the plane the end of the ODE of the exact denoiser. Its end points,
-its Jacobian and what it makes of moved noise are what a network of any training should have. Five alike modes on a
-circle are so symmetric that the linear flow goes towards the right one always: where it lands tells them apart.
-"""
+"""The analysis of `gahr.studies.consistency_points`: networks, nulls and the exact function at the same points."""
 
 import functools
 from collections.abc import Callable
@@ -27,15 +22,19 @@ from gahr.sampling.level_search import search_levels
 from gahr.studies.shared.measures import counter
 from gahr.studies.shared.nulls import null_denoisers
 from gahr.studies.shared.options import require_least
-from gahr.studies.shared.study import Arrays, AtLeast, AtMost, Check, Limit, Run, Runs, Study
-from gahr.studies.shared.style import COLOURS, STYLE
+from gahr.studies.shared.study import Arrays, Run, Runs
 from gahr.types import Array, Key, NoiseDenoiser, Progress, Sharding
 
-METHODS = {"ect": "easy tuning", "ict": "improved training", "ct": "first training", "distil": "distillation"}
+METHODS = {
+    "ect": "easy tuning",
+    "ict": "improved training",
+    "ct": "first training",
+    "distil": "distillation",
+    "continuous": "continuous time",
+}
 NULLS = ("linear", "identity", "untrained", "denoiser")
-_SETS = {"line": "five modes on a line", "plane": "five modes in the plane"}
-_NULL_LABELS = {"linear": "linear flow", "untrained": "untrained", "denoiser": "posterior mean"}
-_AMPLITUDES = (0.03, 0.1, 0.3, 1.0)  # of moved noise, over sigma_max
+SETS = {"line": "five modes on a line", "plane": "five modes in the plane"}
+AMPLITUDES = (0.03, 0.1, 0.3, 1.0)  # of moved noise, over sigma_max
 _DIRECTIONS = 8
 _FITTED = 10_000  # training points of the linear flow, at most
 
@@ -77,18 +76,18 @@ def analyze(
 
     def analysis(runs: Runs, key: Key, *, progress: Progress, sharding: Sharding | None = None) -> Arrays:
         del sharding
-        arrays: dict[str, Any] = {"amplitudes": _AMPLITUDES}
-        found = {which: _networks(runs, which) for which in _SETS}
-        advance = counter(progress, sum(map(len, found.values())) + len(_SETS) * (len(NULLS) + 1))
+        arrays: dict[str, Any] = {"amplitudes": AMPLITUDES}
+        found = {which: _networks(runs, which) for which in SETS}
+        advance = counter(progress, sum(map(len, found.values())) + len(SETS) * (len(NULLS) + 1))
         for which, networks in found.items():
             run = next(iter(networks.values()))
-            law = _law(run)
+            law = law_of(run)
             posterior = mixture(*law)
             clean = run.images("test", max(num_points, num_jacobians))
             keys = jax.random.split(key, 4)
             noisy = add_noise(keys[0], clean[:num_points], sigma_max)
             near = add_noise(keys[1], clean[:num_jacobians], sigma_jacobian)
-            moves = sigma_max * jnp.array(_AMPLITUDES)[:, None, None, None, None, None] * _directions(noisy.shape)[None]
+            moves = sigma_max * jnp.array(AMPLITUDES)[:, None, None, None, None, None] * _directions(noisy.shape)[None]
             exact = {sigma: Partial(_end, posterior, starts[sigma]) for sigma in starts}
             truth = _describe(exact[sigma_max], exact[sigma_jacobian], noisy, near, moves)
             ends = truth["ends"]
@@ -123,7 +122,7 @@ def _networks(runs: Runs, which: str) -> dict[str, Run]:
     return found
 
 
-def _law(run: Run) -> tuple[Array, Array, Array, Array]:
+def law_of(run: Run) -> tuple[Array, Array, Array, Array]:
     """Weights, means, eigenvalues and bases of the points of a run, as `gahr.classical.analytic.mixture` takes them."""
     options = options_of(modes.sample, {name: value for name, value in run.data.items() if name != "name"})
     deviation = options.pop("deviation")
@@ -192,107 +191,3 @@ def _score(noise_denoiser: NoiseDenoiser, key: Key, clean: Array, levels: Array)
 @functools.partial(jax.jit, static_argnames="shape")
 def _samples(noise_denoiser: NoiseDenoiser, key: Key, levels: Array, shape: tuple[int, ...]) -> Array:
     return driver.sample(consistency.sampler(sigmas=levels), noise_denoiser, key, shape, chunk=shape[0])[0]
-
-
-def check(arrays: Arrays, *, error: Limit = None, error_line: Limit = None, right: Limit = None) -> list[Check]:
-    """Theory beside measurement.
-
-    Args:
-      arrays: from `analyze`.
-      error, error_line: marks for the median distance to the exact end in the plane and on the line, image units.
-      right: mark for the share of points on the line nearest to the mode of the exact end; in the plane nulls meet any.
-
-    Returns:
-      List of Check; a mark of None makes the line a report without verdict.
-    """
-    checks = []
-    for which, words in _SETS.items():
-        networks, nulls = ([who for who in names if f"{which}/{who}/error" in arrays] for names in (METHODS, NULLS))
-        limit, share = (error_line, right) if which == "line" else (error, None)
-        for who in networks:
-            of = lambda quantity, who, reduce=np.median, which=which: float(reduce(arrays[f"{which}/{who}/{quantity}"]))
-            beside = lambda quantity, reduce=np.median, of=of, nulls=nulls: {
-                null: of(quantity, null, reduce) for null in nulls
-            }
-            line = f"{words}, {METHODS[who]}"
-            scores, levels = (arrays[f"{which}/{who}/{quantity}"] for quantity in ("scores", "levels"))
-            left, exact = (arrays[f"{which}/{who}/{quantity}"][1] for quantity in ("left", "left_exact"))
-            moved = f"noise moved by {_AMPLITUDES[1]:g} sigma"
-            checks += [
-                Check(f"{line}: median error of the end", 0, of("error", who), AtMost(limit), beside("error")),
-                Check(
-                    f"{line}: share on the right mode", 1, of("right", who, np.mean), AtLeast(share),
-                    beside("right", np.mean),
-                ),
-                Check(
-                    f"{line}: median relative error of the Jacobian", 0, of("jacobian", who),
-                    nulls=beside("jacobian"),
-                ),
-                Check(f"{line}: cosine of leading left vectors", 1, of("cosine", who), nulls=beside("cosine")),
-                Check(
-                    f"{line}: {moved}, relative error of the answer", 0, float(arrays[f"{which}/{who}/answer"][1]),
-                    nulls={null: float(arrays[f"{which}/{null}/answer"][1]) for null in nulls},
-                ),
-                Check(f"{line}: {moved}, share that leaves its mode", {"exact": float(exact)}, float(left)),
-                Check(
-                    f"{line}: energy distance of one step and of two, the second from sigma = {levels[1]:.2g}",
-                    {"same law": 0}, scores.tolist(),
-                ),
-            ]  # fmt: skip
-    order = Check("line: largest difference of the ODE and the quantile map", 0, float(arrays["line/quantile"]))
-    return [*checks, order]
-
-
-def draw(arrays: Arrays, *, title: str = ""):
-    """Figure: ends of noise on the line and in the plane, errors, singular values and answers to moved noise."""
-    import matplotlib.pyplot as plt
-
-    colours = dict(zip(METHODS, COLOURS, strict=False))
-    with plt.rc_context(STYLE):
-        figure, rows = plt.subplots(2, 3, figsize=(7.0, 4.6), layout="constrained")
-        figure.suptitle(title)
-        (line, plane, errors), (values, answers, shares) = rows
-        order = np.argsort(arrays["line/noisy"].ravel())
-        there = arrays["line/noisy"].ravel()[order]
-        line.plot(there, arrays["line/ends"].ravel()[order], color="k", lw=2.5, alpha=0.3, label="exact")
-        plane.scatter(*arrays["plane/centres"].reshape(-1, 2).T, marker="+", color="k", s=60, lw=1, zorder=3)
-        plane.set(xlabel="first number", ylabel="second number", title="plane: ends in one step", aspect="equal")
-        line.set(xlabel="noisy number (image units)", ylabel="end (image units)", title="line: ends in one step")
-        for who, colour in colours.items():
-            if f"line/{who}/found" in arrays:
-                line.plot(there, arrays[f"line/{who}/found"].ravel()[order], color=colour, lw=0.9)
-            if f"plane/{who}/error" not in arrays:
-                continue
-            plane.plot(
-                *arrays[f"plane/{who}/found"].reshape(-1, 2)[:300].T, ".", color=colour, ms=2, label=METHODS[who]
-            )
-            _distribution(errors, arrays[f"plane/{who}/error"], color=colour)
-            x, y = (arrays[f"plane{name}/values"].ravel() for name in ("", f"/{who}"))
-            values.loglog(x, y, ".", color=colour, ms=2)
-            for axes, quantity in ((answers, "answer"), (shares, "left")):
-                axes.plot(arrays["amplitudes"], arrays[f"plane/{who}/{quantity}"], "o-", color=colour, ms=3)
-        for null, look in (("linear", ":"), ("untrained", "--"), ("denoiser", "-.")):
-            if f"plane/{null}/error" in arrays:
-                _distribution(errors, arrays[f"plane/{null}/error"], color="0.5", ls=look, label=_NULL_LABELS[null])
-                answers.plot(arrays["amplitudes"], arrays[f"plane/{null}/answer"], look, color="0.5")
-        limits = [arrays["plane/values"].min(), arrays["plane/values"].max()]
-        values.plot(limits, limits, color="k", lw=0.8)
-        shares.plot(arrays["amplitudes"], arrays["plane/linear/left_exact"], color="k", lw=2.5, alpha=0.3)
-        for axes in (line, errors):
-            axes.legend()
-        figure.legend(*plane.get_legend_handles_labels(), loc="outside lower center", ncols=4, markerscale=4)
-        errors.set(
-            xscale="log", xlabel="distance to the exact end (image units)", ylabel="share of points", title="plane"
-        )
-        values.set(xlabel="exact singular value", ylabel="of the network", title="plane: Jacobian")
-        answers.set(xlabel="move of the noise / sigma", ylabel="relative error of the answer", xscale="log")
-        shares.set(xlabel="move of the noise / sigma", ylabel="share that leaves its mode", xscale="log")
-        answers.set(yscale="log", title="plane: moved noise")
-    return figure
-
-
-def _distribution(axes, values: np.ndarray, **look: Any) -> None:
-    axes.plot(np.sort(values), np.linspace(0, 1, len(values)), **look)
-
-
-STUDY = Study(analyze, check, draw)
