@@ -5,7 +5,7 @@
 # common. Theory says of a network that memorizes: on its own images its PSNR rises with slope 1, on others it hardly
 # rises. Of one that generalizes: both curves are one, and it agrees with a network that was trained on other images.
 #
-# You will train four small networks: two sets of few images, and two sets of many, 16x16 pixels. **100 seconds** on
+# You will train four small networks: two sets of few images, and two sets of many, 16x16 pixels. **110 seconds** on
 # two CPU cores, most of them training.
 
 # %%

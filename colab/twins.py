@@ -6,7 +6,7 @@
 # generalize, they have learnt one density, and make the same image.
 #
 # You will train two pairs of twins, on few and on many images of 16x16 pixels, and see their samples between the
-# nearest training images. **110 seconds** on two CPU cores.
+# nearest training images. **2 minutes** on two CPU cores.
 
 # %%
 import gahr
@@ -25,7 +25,7 @@ run.data.size, run.model.num_blocks, run.optim.num_steps = 16, 1, num_steps
 run.objective.weighting = "inverse_sigma"  # large noise counts: there it is decided which image a sample becomes
 sets = {f"n{number}_{subset}": dict(set_size=number, subset=subset) for number in (few, many) for subset in "ab"}
 config.runs = {name: run.to_dict() | each for name, each in sets.items()}
-sampler = dict(growing=True, sigma_stop=0.01, num_samples=num_samples, max_steps=max_steps, frame_every=5)
+sampler = dict(growing=True, sigma_stop=0.01, num_samples=num_samples, max_steps=max_steps, frame_every=5, num_bases=2)
 config.study = dict(name="twins", analysis=sampler, marks={})
 gahr.run(config, f"runs/twins-{few}-{many}-{alpha}-{scale}")
 
