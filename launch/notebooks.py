@@ -13,6 +13,7 @@ REPOSITORY = "gahr/gahr"  # on GitHub
 BRANCH = "main"
 FOLDER = Path(__file__).parent.parent / "colab"
 _INSTALL = f"""# JAX stays as it is, such as Colab's own for this machine: pip may not change what keep.txt pins.
+# Without that, the newest flax would bring the newest JAX.
 # gahr needs JAX 0.10 or newer. Where it is older, pip reports a conflict and installs nothing: take a newer runtime.
 !pip list --format=freeze | grep -i ^jax > keep.txt
 %pip install --quiet --constraint keep.txt git+https://github.com/{REPOSITORY}"""
