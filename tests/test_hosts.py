@@ -7,7 +7,7 @@ import subprocess
 import sys
 
 import numpy as np
-from conftest import ROOT
+from conftest import ONE_DEVICE, ROOT
 from safetensors.numpy import load_file
 from test_pipeline import WEIGHTS, await_checkpoint
 
@@ -24,7 +24,7 @@ def start(number, workdir):
     line = [sys.executable, str(ROOT / "launch" / "main.py"), *OPTIONS, f"--workdir={workdir}"]
     if number > 1:
         line += ["--distributed", f"--coordinator={address}", f"--num_processes={number}"]
-    environment = os.environ | {"XLA_FLAGS": "", "JAX_PLATFORMS": "cpu"}
+    environment = os.environ | ONE_DEVICE | {"JAX_PLATFORMS": "cpu"}
     which = [[f"--process_id={i}"] if number > 1 else [] for i in range(number)]
     return [subprocess.Popen(line + one, stderr=subprocess.PIPE, text=True, env=environment) for one in which]
 

@@ -14,7 +14,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from conftest import ROOT, get_config
+from conftest import ONE_DEVICE, ROOT, get_config
 
 from gahr import experiment
 from gahr.experiment.progress import Interrupted, Progress
@@ -263,7 +263,7 @@ def test_command_survives_kill_and_termination(tmp_path):
     options = ["--config", f"{ROOT / 'configs' / 'calpha.py'}:scale=smoke", "--config.runs.alpha3.optim.num_steps=600"]
     options += ["--config.checkpoint_seconds=0.5", "--progress=plain", "--only=alpha3"]
     line = [sys.executable, str(ROOT / "launch" / "main.py"), *options, f"--workdir={workdir}"]
-    one_device = os.environ | {"XLA_FLAGS": ""}
+    one_device = os.environ | ONE_DEVICE
 
     def start_and_signal(number, after):
         process = subprocess.Popen(line, stderr=subprocess.PIPE, text=True, env=one_device)

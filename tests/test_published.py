@@ -15,6 +15,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from conftest import ONE_DEVICE, ROOT
 from safetensors.numpy import save_file
 
 from gahr.analysis import eigen
@@ -24,7 +25,6 @@ from gahr.models.bfcnn import BFCNN
 from gahr.models.strided_unet import StridedUNet
 from gahr.models.unet import UNet
 
-ROOT = Path(__file__).parent.parent
 MODELS = {
     "unet_1": UNet(features=2, num_blocks=1),
     "unet_2": UNet(features=3, num_blocks=2),
@@ -441,7 +441,7 @@ def test_section_of_a_network_rebuilds_it_also_after_json():
 
 def convert(*arguments):
     line = [sys.executable, str(ROOT / "launch" / "convert.py"), *map(str, arguments)]
-    environment = os.environ | {"XLA_FLAGS": ""}
+    environment = os.environ | ONE_DEVICE
     return subprocess.run(line, capture_output=True, text=True, timeout=120, check=False, env=environment)
 
 
