@@ -62,14 +62,19 @@ def _counted(jaxpr: jax.extend.core.Jaxpr) -> Iterator[int]:
                 yield from _counted(getattr(value, "jaxpr", value))
 
 
-def training_seconds(planned: Plan) -> float:
-    """Expected time here of what is left to train, from its operations and the matrix-product rate."""
+def training_operations(planned: Plan) -> float:
+    """Operations of what is left to train, counted as `forward_operations` does; those of teachers are left out."""
     total = 0.0
     for name in planned.trainings():
         parts = planned.runs[name]
         images = parts.recipe.batch_size * parts.recipe.num_steps * (1 - planned.share_done(name))
         total += _PASSES * images * forward_operations(parts.model, parts.dataset.shape)
-    return total / (matmul_rate() * _TRAINING_SHARE)
+    return total
+
+
+def training_seconds(planned: Plan) -> float:
+    """Expected time here of what is left to train, from its operations and the matrix-product rate."""
+    return training_operations(planned) / (matmul_rate() * _TRAINING_SHARE)
 
 
 def duration(seconds: float) -> str:
