@@ -7,9 +7,13 @@ from pathlib import Path
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # the threads of two processes would wait for each other
 os.environ.setdefault("JAX_DISABLE_MOST_OPTIMIZATIONS", "1")  # less to compile; 0 tests what users run
-if os.environ["JAX_DISABLE_MOST_OPTIMIZATIONS"] == "1" and version("jaxlib").startswith("0.10."):
-    # 40 % less time to compile; an XLA that no longer has the flag would end at its name
-    os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} --xla_cpu_use_fusion_emitters=false"
+os.environ.setdefault("XLA_FLAGS", "")
+if (
+    os.environ["JAX_DISABLE_MOST_OPTIMIZATIONS"] == "1"
+    and version("jaxlib").startswith("0.10.")  # a later XLA has no such flag, and would end at its name
+    and "device_count" not in os.environ["XLA_FLAGS"]  # what is spread over devices must equal that on one, bit for bit
+):
+    os.environ["XLA_FLAGS"] += " --xla_cpu_use_fusion_emitters=false"  # 40 % less time to compile
 
 import functools
 import math
