@@ -96,6 +96,15 @@ def test_the_examples_run_one_after_the_other(monkeypatch, capsys):
     assert float(told[1][-1]) > 20
 
 
+def test_entries_for_what_is_new_exist():
+    rows = re.findall(r"`(_?[A-Z]+)` (?:in `([^`]+)`|there)", CONTRIBUTING)
+    assert len(rows) >= 6
+    for name, file in rows:
+        assert re.search(
+            rf"^{name}\b.* = ", (ROOT / (file or "gahr/sampling/measurements.py")).read_text(), re.MULTILINE
+        ), name
+
+
 def test_rows_of_figures_name_configs_pictures_and_costs():
     """Catches a row that was typed, a thumbnail that is gone or large, and a cost that is no longer true."""
     rows = figures.rows(README)
