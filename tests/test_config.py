@@ -1,5 +1,7 @@
 """The string after the colon of --config, the scales, and the published configs."""
 
+import re
+
 import jax
 import numpy as np
 import pytest
@@ -166,6 +168,15 @@ def test_calpha_config_has_one_run_for_each_exponent(tmp_path):
     runs = plan(config, tmp_path).runs
     assert len({tuple(jax.random.key_data(parts.key).tolist()) for parts in runs.values()}) == 3
     assert list(get_config("contour=1+3,scale=smoke", file="bases").runs) == ["alpha1", "alpha3"]
+
+
+def test_the_arguments_of_every_config_are_told_in_its_first_lines():
+    """Catches an argument that was added and not told, or told and gone."""
+    for path in (ROOT / "configs").glob("*.py"):
+        text = path.read_text()
+        told = set(re.findall(r"^  (\w+)  ", text.split('"""')[1], re.MULTILINE))
+        taken = re.search(r"parse_arg\(\s*arg,(.*?)\n?\s*\)\n", text, re.DOTALL)[1]
+        assert told == set(re.findall(r"(\w+)=", taken)), path.name
 
 
 def test_depth_follows_the_side_where_there_are_several(tmp_path):

@@ -51,11 +51,11 @@ def examples():
     return re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
 
 
-def test_the_example_of_the_readme_runs_on_images_the_network_has_not_seen(tmp_path, denoiser, monkeypatch, capsys):
+def test_the_example_of_the_readme_measures_on_images_the_network_has_not_seen(tmp_path):
+    example = examples()[0]
+    lines = [line for line in example.splitlines() if re.match(r"import|from|keys =|clean =", line)]
     names = {}
-    monkeypatch.setattr(experiment, "load_denoiser", {"runs/calpha-alpha=3": denoiser}.get)
-    exec(examples()[0], names)
-    assert len(capsys.readouterr().out.splitlines()) > 5
+    exec("\n".join(lines), names)
     run = experiment.plan(get_config("alpha=3,scale=laptop"), tmp_path).runs["alpha3"]
     training = run.dataset.take(np.arange(16), subset=run.section["subset"], set_size=run.section["set_size"])
     clean = np.asarray(names["clean"])

@@ -28,14 +28,6 @@ ELSEWHERE = {  # a command of a block of the shell -> what runs it, or its like,
     ".venv/bin/pip install -e '.[docs]'": "pip install -e '.[test,torch,docs]'" in WORKFLOW,
     ".venv/bin/python launch/pages.py build/pages": "python launch/pages.py build/pages" in WORKFLOW,
 }
-HERE = {
-    r"python3 -m venv [.\w-]+": CI,
-    r"\S+/pip install -e \.": CI,
-    r"\S+/pip install -e '\.\[test\]'": CI,
-    r"\S+/python -m pytest": CI,
-    r"\S+/pip install -e '\.\[docs\]'": WORKFLOW,
-    r"\S+/python launch/pages\.py build/pages": WORKFLOW,
-}
 HERE = r"(?:\S+/)?python launch/(main|gallery)\.py .*"
 OF_CI = ["-m pytest -n 0 tests/browser", "-m pytest -n 0 tests/pytorch", "python tests/mutations.py", ".ci/release"]
 
