@@ -18,7 +18,7 @@ def test_operations_are_those_of_the_convolutions_of_any_network():
 
 def test_durations_are_in_the_unit_that_reads_best():
     assert [duration(seconds) for seconds in (0.2, 90, 300, 9_000, 400_000)] == [
-        "1 seconds",
+        "1 second",
         "90 seconds",
         "5 minutes",
         "2.5 hours",

@@ -182,8 +182,9 @@ def test_a_sample_depends_neither_on_its_batch_nor_on_the_chunk_nor_on_the_end(c
     same(trace.steps, np.minimum(whole.steps[:5], max_steps))
     same(trace.sigma, whole.sigma[: max_steps + 1, :5])
     same(trace.frames, whole.frames[: max_steps + 1 : every, :5])
-    same(trace.denoised, whole.denoised[: max_steps + 1 : every, :5])
-    same(samples, at_stop(whole.denoised[:, :5], trace))
+    # how a value that is not gone on from is rounded depends on what else a program makes
+    np.testing.assert_allclose(trace.denoised, whole.denoised[: max_steps + 1 : every, :5], rtol=1e-6)
+    np.testing.assert_allclose(samples, at_stop(whole.denoised[:, :5], trace), rtol=1e-6)
     assert not trace.diverged.any()
 
 
