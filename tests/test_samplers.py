@@ -1,6 +1,7 @@
 """The blind sampler against closed forms and its recursion of sigma; the driver's promises, with it and a toy."""
 
 import functools
+import os
 from typing import NamedTuple
 from unittest.mock import Mock, call
 
@@ -180,11 +181,12 @@ def test_a_sample_depends_neither_on_its_batch_nor_on_the_chunk_nor_on_the_end(c
     options = dict(chunk=chunk, max_steps=max_steps, frame_every=every, final_denoise=True)
     samples, trace = sample(flat, (5, *SHAPE[1:]), **options)
     same(trace.steps, np.minimum(whole.steps[:5], max_steps))
-    same(trace.sigma, whole.sigma[: max_steps + 1, :5])
-    same(trace.frames, whole.frames[: max_steps + 1 : every, :5])
-    # how a value that is not gone on from is rounded depends on what else a program makes
-    np.testing.assert_allclose(trace.denoised, whole.denoised[: max_steps + 1 : every, :5], rtol=1e-6)
-    np.testing.assert_allclose(samples, at_stop(whole.denoised[:, :5], trace), rtol=1e-6)
+    rounding = 0 if os.environ["JAX_DISABLE_MOST_OPTIMIZATIONS"] == "0" else 1e-6  # to the bit as users compile it
+    near = functools.partial(np.testing.assert_allclose, rtol=rounding, atol=rounding)
+    near(trace.sigma, whole.sigma[: max_steps + 1, :5])
+    near(trace.frames, whole.frames[: max_steps + 1 : every, :5])
+    near(trace.denoised, whole.denoised[: max_steps + 1 : every, :5])
+    near(samples, at_stop(whole.denoised[:, :5], trace))
     assert not trace.diverged.any()
 
 
