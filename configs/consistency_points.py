@@ -41,19 +41,19 @@ def get_config(arg=None):
     optim = dict(name="radam", batch_size=256, num_steps=steps, schedule="cosine", peak=1e-3, average=0.999)
     if config.scale == "smoke":
         optim |= dict(batch_size=8, average=0.9)
-    growth = {
-        "ect": LAW | dict(stage_steps=max(1, steps // 8)),
-        "ict": LAW | dict(doubling_steps=max(1, steps // 8)),
-        "ct": dict(num_steps=steps, last=20, huber=0.1),  # finer grids and smaller offsets need more steps than these
-        "continuous": LAW | dict(warmup=steps // 4),
+    stages = LAW | dict(stage_steps=max(1, steps // 8))
+    own = {
+        "teacher": LAW,
+        "ect": LEVELS | stages,
+        "ict": LEVELS | LAW | dict(doubling_steps=max(1, steps // 8)),
+        # finer grids and smaller offsets need more steps than these
+        "ct": LEVELS | dict(num_steps=steps, last=20, huber=0.1),
+        "distil": LEVELS | stages,
+        "continuous": LEVELS | LAW | dict(warmup=steps // 4),
     }
     runs = config.runs.to_dict()
     for name, (size, method) in names.items():
-        objective = METHODS[method]
-        if method == "teacher":
-            objective = objective | LAW
-        else:
-            objective = objective | LEVELS | growth[objective.get("pairs", method)]
+        objective = METHODS[method] | own[method]
         if method == "distil":
             objective |= dict(teacher=name.replace("distil", "teacher"))
         model = dict(name="perceptron", sigma_min=LEVELS["sigma_min"])
