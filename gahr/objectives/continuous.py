@@ -7,7 +7,8 @@ import jax.numpy as jnp
 from jax import lax
 
 from gahr.names import require, require_positive
-from gahr.noise import per_image, standard_normal
+from gahr.noise import lognormal, per_image, standard_normal
+from gahr.preconditioning import scales
 from gahr.types import Array, Key, NoiseDenoiser, PyTree
 
 
@@ -55,11 +56,8 @@ def loss(
     require(0 < sigma_min < sigma_max, "sigma_min", sigma_min, f"above 0 and below sigma_max = {sigma_max}")
     require(warmup >= 0, "warmup", warmup, "at least 0")
     key_level, key_noise, key_dropout = jax.random.split(key, 3)
-    t = jnp.exp(log_mean + log_sd * jax.random.normal(key_level, clean.shape[:1]))
-    t = jnp.clip(t, sigma_min, sigma_max)
-    wide = per_image(t, clean)
-    noise = wide * standard_normal(key_noise, clean)
-    noisy = clean + noise
+    t = jnp.clip(lognormal(key_level, clean.shape[:1], log_mean=log_mean, log_sd=log_sd), sigma_min, sigma_max)
+    noisy = clean + per_image(t, clean) * standard_normal(key_noise, clean)
     ends = clean if teacher is None else teacher(noisy, t)
 
     def endpoint(variables: PyTree, noisy: Array, sigma: Array) -> tuple[Array, PyTree]:
@@ -70,9 +68,8 @@ def loss(
     still = lax.stop_gradient(variables)  # the tangent is part of a target, and need not be differentiated
     frozen, along = jax.jvp(lambda *point: endpoint(still, *point)[0], (noisy, t), (noisy - ends, t))
     share = jnp.minimum(1.0, step / max(1, warmup))
-    skip = sigma_data**2 / (wide**2 + sigma_data**2)
-    scale = wide * jnp.sqrt(skip)
-    tangent = (share * along + (1 - share) * skip * (frozen - ends)) / scale
+    c = scales(t, sigma_data=sigma_data, sigma_min=0.0)
+    tangent = (share * along + (1 - share) * c.skip * (frozen - ends)) / c.out
     size = jnp.sqrt(jnp.mean(tangent**2, (1, 2, 3), keepdims=True))
-    target = lax.stop_gradient(frozen / scale - tangent / (size + offset))
-    return jnp.mean((found / scale - target) ** 2), updates
+    target = lax.stop_gradient(frozen / c.out - tangent / (size + offset))
+    return jnp.mean((found / c.out - target) ** 2), updates

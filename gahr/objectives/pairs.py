@@ -10,6 +10,7 @@ import math
 import jax
 import jax.numpy as jnp
 
+from gahr.noise import lognormal
 from gahr.types import Array, Key
 
 
@@ -47,8 +48,7 @@ def ect(
 
     Reference: Geng et al. (2024), arXiv:2406.14548, section 4 and published code.
     """
-    t = jnp.exp(log_mean + log_sd * jax.random.normal(key, shape))
-    t = jnp.clip(t, sigma_min, sigma_max)
+    t = jnp.clip(lognormal(key, shape, log_mean=log_mean, log_sd=log_sd), sigma_min, sigma_max)
     stage = jnp.minimum(step // stage_steps, last_stage)
     share = ratio ** -(stage + 1.0) * (1 + widening * jax.nn.sigmoid(-slope * t))
     r = jnp.maximum(0.0, t * (1 - share))
