@@ -21,7 +21,7 @@ ROOT = Path(__file__).parent.parent
 THUMBNAILS = Path("docs") / "thumbnails"
 _TABLE = re.compile(r"(?<=<!-- figures -->\n)(.*?\n.*?\n)(.*?)(?=<!-- /figures -->)", re.DOTALL)
 _SIDE, _COLOURS = 320, 20  # of a thumbnail, drawn at half this side
-_VERDICTS = ("met", "missed", "no finding")
+_STATES = {"met": "met", "missed": "missed", "empty": "no finding"}
 _RATE = 1e14  # operations a second that hours of an accelerator are quoted at
 
 
@@ -83,17 +83,10 @@ def read(workdir: Path) -> tuple[str, tuple[str, str]]:
     (ROOT / THUMBNAILS).mkdir(exist_ok=True)
     small.quantize(_COLOURS).save(ROOT / THUMBNAILS / file.name, optimize=True)
     checks = map(report.from_data, json.loads((workdir / "results.json").read_text())["checks"])
-    verdicts = Counter(map(verdict, checks))
-    words = ", ".join(f"{verdicts[each]} {each}" for each in _VERDICTS if verdicts[each]) or "no marks"
+    states = Counter(map(report.state, checks))
+    words = ", ".join(f"{states[each]} {words}" for each, words in _STATES.items() if states[each]) or "no marks"
     picture = f'<img src="{THUMBNAILS / file.name}" width="{_SIDE // 2}" alt="{file.stem}">'
     return re.sub(r"[:,]scale=laptop\b", "", command[1]), (picture, words)
-
-
-def verdict(check) -> str:
-    """One of met, missed and no finding; empty for a line without a mark."""
-    if check.met is None:
-        return ""
-    return "missed" if not check.met else "met" if check.finding else "no finding"
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 import functools
 import math
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -61,6 +62,11 @@ def verdict(check: Check) -> str:
     return "; also ".join(filter(None, ["yes", ", ".join(check.met_by)]))
 
 
+def state(check: Check) -> str:
+    """One of "met", "missed", "empty" for a mark that every null meets too, and "none" for a line without a mark."""
+    return "none" if check.met is None else "missed" if not check.met else "met" if check.finding else "empty"
+
+
 def table(checks: Sequence[Check]) -> str:
     """The checks as a Markdown table whose columns line up."""
     rows = [("check", "theory", "measured", "nulls", "mark", "met")]
@@ -113,10 +119,10 @@ def from_data(data: Mapping[str, Any]) -> Check:
 
 def shortfall(checks: Sequence[Check]) -> str:
     """How many marks are not met, or met by every null as well, in one line; nothing where all are findings."""
-    marked = [check for check in checks if check.met is not None]
-    missed, empty = (sum(test(c) for c in marked) for test in (lambda c: not c.met, lambda c: c.met and not c.finding))
-    found = [f"{missed} of {len(marked)} marks not met"] * (missed > 0) + [f"{empty} met by every null"] * (empty > 0)
-    return ", ".join(found)
+    found = Counter(map(state, checks))
+    missed, empty, marked = found["missed"], found["empty"], len(checks) - found["none"]
+    words = [f"{missed} of {marked} marks not met"] * (missed > 0) + [f"{empty} met by every null"] * (empty > 0)
+    return ", ".join(words)
 
 
 def states(planned: Plan) -> list[str]:

@@ -77,7 +77,7 @@ def _table(checks: Sequence[Check]) -> str:
 
 def _check(check: Check) -> str:
     nulls = "<br>".join(escape(f"{name} {mean_of(value):.4g}") for name, value in check.nulls.items()) or "-"
-    state = "none" if check.met is None else "missed" if not check.met else "met" if check.finding else "empty"
+    state = report.state(check)
     theory, measured, mark = map(
         escape, (report.words(check.theory), report.words(check.measured), report.mark_words(check))
     )
