@@ -24,7 +24,7 @@ from gahr.studies.shared.measures import counter, denoise
 from gahr.studies.shared.options import require_least, runs_named
 from gahr.studies.shared.sample_sets import describe_sets, nearest, reference
 from gahr.studies.shared.study import Arrays, AtLeast, AtMost, Check, Limit, Runs, Study
-from gahr.studies.shared.style import COLOURS, STYLE
+from gahr.studies.shared.style import COLOURS, STYLE, draw_ticks
 from gahr.types import Key, Progress, Sharding
 
 _SHOWN = 8  # samples drawn
@@ -241,9 +241,7 @@ def draw(arrays: Arrays, *, title: str = ""):
                 options = dict(label=name) | (dict(color=colours[name]) if name in colours else {})
                 power.plot(arrays["frequency"], arrays[f"sets/{name}/power"], look, **options)
         power.set(xscale="log", yscale="log", xlabel="cycles per image", ylabel="power")
-        power.set_xticks([], minor=True)
-        ticks = [f for f in (1, 2, 4, 8, 16) if f <= arrays["frequency"].max()]
-        power.set_xticks(ticks, ticks)
+        draw_ticks(power.xaxis)
         power.legend(fontsize=5.5)
     return figure
 
