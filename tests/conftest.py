@@ -44,7 +44,7 @@ from gahr.objectives import denoising
 from gahr.studies.shared.study import AtLeast, AtMost, Check, Estimate, within
 
 ROOT = Path(__file__).parent.parent
-ONE_DEVICE = {"XLA_FLAGS": re.sub(r"--xla_force_host_platform_device_count=\S+", "", os.environ.get("XLA_FLAGS", ""))}
+ONE_DEVICE = {"XLA_FLAGS": re.sub(r"--xla_force_host_platform_device_count=\S+", "", os.environ["XLA_FLAGS"])}
 
 jax.config.update("jax_numpy_rank_promotion", "raise")
 jax.config.update(

@@ -4,11 +4,10 @@ import re
 import sys
 
 import mutations
-import numpy as np
-from conftest import ROOT, get_config
+from conftest import ROOT
 
 import gahr
-from gahr import __main__, experiment
+from gahr import __main__
 
 sys.path.append(str(ROOT / "launch"))
 import pages
@@ -45,19 +44,3 @@ def test_a_link_to_a_page_or_place_that_is_not_there_is_found(tmp_path):
     )
     (tmp_path / "b.html").write_text('<p id="z"><a class="l" href="a.html#x">4</a><a href="gone.html">5</a>')
     assert sorted(pages.broken_links(tmp_path)) == ["a.html: b.html#y", "b.html: gone.html"]
-
-
-def examples():
-    return re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
-
-
-def test_the_example_of_the_readme_measures_on_images_the_network_has_not_seen(tmp_path):
-    example = examples()[0]
-    lines = [line for line in example.splitlines() if re.match(r"import|from|keys =|clean =", line)]
-    names = {}
-    exec("\n".join(lines), names)
-    run = experiment.plan(get_config("alpha=3,scale=laptop"), tmp_path).runs["alpha3"]
-    training = run.dataset.take(np.arange(16), subset=run.section["subset"], set_size=run.section["set_size"])
-    clean = np.asarray(names["clean"])
-    assert clean.shape == training.shape
-    assert not np.any(np.all(np.isclose(clean[:, None], training[None], atol=1e-3), (2, 3, 4)))

@@ -8,7 +8,7 @@ import sys
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from conftest import ROOT
+from conftest import ROOT, get_config
 from PIL import Image
 
 from gahr import experiment
@@ -34,6 +34,10 @@ OF_CI = ["-m pytest -n 0 tests/browser", "-m pytest -n 0 tests/pytorch", "python
 
 def lines(language):
     return [line for kind, block in BLOCKS if kind == language for line in block.splitlines()]
+
+
+def examples():
+    return [block for kind, block in BLOCKS if kind == "python"]
 
 
 def test_every_command_of_a_block_is_run_somewhere():
@@ -72,12 +76,23 @@ def test_the_command_of_the_gallery_makes_a_page(launch, drawn_runs, tmp_path):
     assert (done.returncode, (tmp_path / out).is_file()) == (0, True)
 
 
+def test_the_example_of_the_readme_measures_on_images_the_network_has_not_seen(tmp_path):
+    kept = [line for line in examples()[0].splitlines() if re.match(r"import|from|keys =|clean =", line)]
+    names = {}
+    exec("\n".join(kept), names)
+    run = experiment.plan(get_config("alpha=3,scale=laptop"), tmp_path).runs["alpha3"]
+    training = run.dataset.take(np.arange(16), subset=run.section["subset"], set_size=run.section["set_size"])
+    clean = np.asarray(names["clean"])
+    assert clean.shape == training.shape
+    assert not np.any(np.all(np.isclose(clean[:, None], training[None], atol=1e-3), (2, 3, 4)))
+
+
 def test_the_examples_run_one_after_the_other(monkeypatch, capsys):
     """The PyTorch one is run by `tests/pytorch`."""
     denoiser = lambda noisy: 0.5 + 0.5 * jnp.tanh(noisy - 0.5)
     monkeypatch.setattr(experiment, "load_denoiser", lambda workdir: denoiser)
     names, told = {}, []
-    for example in (block for kind, block in BLOCKS if kind == "python" and "import torch" not in block):
+    for example in (each for each in examples() if "import torch" not in each):
         exec(example, names)
         told.append(capsys.readouterr().out.split())
         names["clean"] = jnp.full((1, 32, 32, 1), 0.6)  # near the only image that this denoiser knows

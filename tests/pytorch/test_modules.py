@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 from test_notebooks import execute
-from test_project import examples
+from test_readme import examples
 from torch import nn
 from torch.nn.functional import relu
 
